@@ -1,0 +1,239 @@
+//! Configuration: a TOML file becomes a [`RawConfig`] (form), then a [`Config`] (meaning) once, in `main`.
+//!
+//! Settings are plain values and never hold components. Everything about trust (who may ask, which nodes exist, where
+//! things are) is stated here; nothing is guessed.
+
+mod raw;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use domicile_types::{
+    CodeProfile, ControllerId, EvidenceGrade, NodeId, OperatorId, PackId, ParseError, Party, Place, RegionName, TenantId,
+};
+use ipnet::IpNet;
+
+pub use raw::RawConfig;
+
+/// What a gateway is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// A short name for logs and the console.
+    pub name: String,
+    /// Where this gateway, its keys, its metadata and its log are.
+    pub place: Place,
+    /// How well that is evidenced.
+    pub evidence: EvidenceGrade,
+    /// The legal entity that runs it.
+    pub party: Party,
+    /// Everything the gateway keeps lies below this folder.
+    pub data_dir: PathBuf,
+    /// The packs' folder.
+    pub policies_dir: PathBuf,
+    /// Location databases, at least two; they are compared.
+    pub location_databases: Vec<PathBuf>,
+    /// Networks whose place is known better than any database does.
+    pub place_overrides: Vec<(IpNet, Place)>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Residency regions.
+    pub regions: Vec<Region>,
+    /// The region of buckets created without `LocationConstraint`.
+    pub default_region: RegionName,
+    /// Who may use S3.
+    pub credentials: Vec<Credential>,
+    /// Who may use the admin API.
+    pub tokens: Vec<Token>,
+    /// The enrolled nodes.
+    pub nodes: Vec<EnrolledNode>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// Where the gateway listens.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// S3 over HTTP.
+    pub s3: Option<SocketAddr>,
+    /// S3 over TLS.
+    pub s3_tls: Option<TlsListen>,
+    /// The admin API.
+    pub admin: SocketAddr,
+    /// The control plane.
+    pub swarm: SocketAddr,
+    /// The local address that connections to nodes come from; `None` leaves it to the system.
+    pub outbound: Option<IpAddr>,
+}
+
+/// A TLS listener.
+#[derive(Debug, Clone)]
+pub struct TlsListen {
+    /// Address.
+    pub address: SocketAddr,
+    /// PEM certificate chain.
+    pub certificate: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+/// A residency region: what `LocationConstraint` names.
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// Its name.
+    pub name: RegionName,
+    /// The packs that every bucket in it obeys.
+    pub packs: Vec<PackId>,
+    /// The code, or `None` for the widest that the eligible controllers allow.
+    pub profile: Option<CodeProfile>,
+}
+
+/// An S3 access key.
+#[derive(Clone)]
+pub struct Credential {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: String,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("tenant", &self.tenant).field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// What a bearer of a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Sees where its own objects are.
+    Uploader,
+    /// Reads the log, packs and placements.
+    Officer,
+    /// Sees nodes.
+    Operator,
+    /// All of these.
+    Admin,
+}
+
+/// A bearer token of the admin API.
+#[derive(Clone)]
+pub struct Token {
+    /// What it allows.
+    pub role: Role,
+    /// Whose objects an uploader's token shows.
+    pub tenant: Option<TenantId>,
+    /// The secret.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("role", &self.role).field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+/// A node that was enrolled: its identity, who is behind it, and where it says it is.
+#[derive(Debug, Clone)]
+pub struct EnrolledNode {
+    /// Identity.
+    pub id: NodeId,
+    /// Who runs it.
+    pub operator: OperatorId,
+    /// Who really controls the operator.
+    pub controller: ControllerId,
+    /// The legal entity.
+    pub party: Party,
+    /// Declared place.
+    pub place: Place,
+    /// Where its control plane listens, to dial it first.
+    pub swarm: Option<SocketAddr>,
+}
+
+/// Bounds on what the gateway takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of plaintext, ciphertext and parity in flight, over all requests.
+    pub buffer_bytes_max: usize,
+    /// Connections per listener.
+    pub connections_max: usize,
+    /// How long a ticket is good for, in seconds.
+    pub ticket_seconds: u64,
+    /// Bytes of audit log before it refuses.
+    pub log_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            buffer_bytes_max: 192 * 1024 * 1024,
+            connections_max: 10_000,
+            ticket_seconds: 120,
+            log_bytes_max: 64 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML of the right form.
+    #[error("the configuration {path} is not valid")]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value does not parse.
+    #[error("in the configuration, {field}")]
+    Value {
+        /// Which field.
+        field: String,
+        /// Why.
+        #[source]
+        source: ParseError,
+    },
+    /// Values contradict each other.
+    #[error("the configuration does not hold together: {0}")]
+    Contradiction(String),
+}
+
+impl Config {
+    /// Reads a TOML file. Relative paths in it are relative to its folder.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let raw: RawConfig = toml::from_str(&text)
+            .map_err(|source| ConfigError::Form { path: path.to_owned(), source: Box::new(source) })?;
+        raw.into_config(path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// The region of that name.
+    #[must_use]
+    pub fn region(&self, name: &RegionName) -> Option<&Region> {
+        self.regions.iter().find(|region| region.name == *name)
+    }
+
+    /// The names of all regions, for error messages.
+    #[must_use]
+    pub fn region_names(&self) -> String {
+        self.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}

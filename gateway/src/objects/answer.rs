@@ -1,0 +1,147 @@
+//! What a use case answers.
+
+use domicile_types::{BucketName, ObjectKey, RegionName, UnixMillis, UploadId};
+
+use super::request::{BodyStream, Checksum, ChecksumAlgorithm, ObjectHeaders, Tags};
+
+/// A bucket, as ListBuckets, HeadBucket and GetBucketLocation show it.
+#[derive(Debug, Clone)]
+pub struct BucketView {
+    /// Its name.
+    pub name: BucketName,
+    /// When it was created.
+    pub created: UnixMillis,
+    /// Its residency region.
+    pub region: RegionName,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// An object without its bytes.
+#[derive(Debug, Clone)]
+pub struct ObjectView {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Without quotes.
+    pub etag: String,
+    /// When it was committed.
+    pub modified: UnixMillis,
+    /// Stored headers.
+    pub headers: ObjectHeaders,
+    /// The checksum it is stored with.
+    pub checksum: Option<StoredChecksum>,
+    /// Number of its tags.
+    pub tag_count: usize,
+    /// Parts of a multipart object; `None` for a plain one.
+    pub parts_count: Option<u32>,
+}
+
+/// A checksum as S3 shows it again.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StoredChecksum {
+    /// Algorithm and value.
+    pub checksum: Checksum,
+    /// `Some(parts)`: COMPOSITE over that many parts (shown as `value-parts`). `None`: FULL_OBJECT.
+    pub composite_parts: Option<u32>,
+}
+
+/// An object on its way out.
+pub struct ObjectRead {
+    /// What it is.
+    pub object: ObjectView,
+    /// Plaintext bytes `[start, end)` that the body brings.
+    pub range: std::ops::Range<u64>,
+    /// Whether the answer is partial (206).
+    pub partial: bool,
+    /// The bytes.
+    pub body: BodyStream,
+}
+
+/// After PutObject, UploadPart, CopyObject, UploadPartCopy, CompleteMultipartUpload.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Without quotes.
+    pub etag: String,
+    /// The checksum that was verified or computed.
+    pub checksum: Option<StoredChecksum>,
+    /// When it was committed.
+    pub modified: UnixMillis,
+    /// Plaintext bytes.
+    pub size: u64,
+}
+
+/// After CreateMultipartUpload.
+#[derive(Debug, Clone)]
+pub struct UploadCreated {
+    /// The upload's id.
+    pub upload: UploadId,
+    /// The algorithm its parts will be checked by.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Whether the whole object's checksum is FULL_OBJECT.
+    pub full_object_checksum: bool,
+}
+
+/// A page of a listing. Objects and common prefixes are sorted by UTF-8 bytes.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectPage {
+    /// Objects of this page.
+    pub objects: Vec<ObjectView>,
+    /// Common prefixes of this page.
+    pub common_prefixes: Vec<String>,
+    /// Begin after this for the next page; `None` on the last.
+    pub next_after: Option<String>,
+}
+
+/// One part, as ListParts shows it.
+#[derive(Debug, Clone)]
+pub struct PartView {
+    /// 1 to 10,000.
+    pub part_number: u32,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Without quotes.
+    pub etag: String,
+    /// When it was stored.
+    pub modified: UnixMillis,
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
+}
+
+/// A page of parts.
+#[derive(Debug, Clone)]
+pub struct PartPage {
+    /// The parts.
+    pub parts: Vec<PartView>,
+    /// Begin after this number for the next page; `None` on the last.
+    pub next_after: Option<u32>,
+    /// The upload's algorithm.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Whether the whole object's checksum is FULL_OBJECT.
+    pub full_object_checksum: bool,
+}
+
+/// One upload, as ListMultipartUploads shows it.
+#[derive(Debug, Clone)]
+pub struct UploadView {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its id.
+    pub upload: UploadId,
+    /// When it was created.
+    pub initiated: UnixMillis,
+    /// Its algorithm.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+}
+
+/// A page of uploads.
+#[derive(Debug, Clone, Default)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<UploadView>,
+    /// Common prefixes of this page.
+    pub common_prefixes: Vec<String>,
+    /// Begin after this for the next page; `None` on the last.
+    pub next_after: Option<(String, Option<UploadId>)>,
+}

@@ -1,0 +1,353 @@
+//! What a use case is asked. Parsed by the protocol in front; everything here is already valid in form.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use domicile_types::{BucketName, ObjectKey, RegionName, RequestId, TenantId, UploadId, UnixMillis};
+use futures::Stream;
+
+/// Who asks, from where: authenticated by the protocol in front.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose credentials signed the request.
+    pub tenant: TenantId,
+    /// Which of the tenant's access keys.
+    pub access_key: String,
+    /// The requester's address: the socket's peer, or what a trusted proxy said; `None` when a trusted proxy's word was
+    /// malformed, which the law treats as an unknown place.
+    pub address: Option<IpAddr>,
+    /// The request's id, which the answer shows as `x-amz-request-id` and every audit entry carries.
+    pub request: RequestId,
+}
+
+/// Object bytes in flight, in either direction.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client left, or its framing broke.
+    #[error("the request body ended before its declared end")]
+    Incomplete(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// A signed chunk or trailer does not bear the right signature.
+    #[error("a chunk of the request body does not bear the signature that it should")]
+    BadSignature(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The object could not be read back, after the answer had begun.
+    #[error("the object could not be read to its end")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The checksum algorithms of S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ChecksumAlgorithm {
+    /// CRC-32 (ISO-HDLC).
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// CRC-64/NVME.
+    Crc64Nvme,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+/// A checksum's raw value: 4, 8, 20 or 32 bytes by its algorithm.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Checksum {
+    /// Which algorithm.
+    pub algorithm: ChecksumAlgorithm,
+    /// The digest, big-endian as S3 encodes it before base64.
+    pub value: Vec<u8>,
+}
+
+/// What the client claims about the body. Checked against the bytes before anything is committed.
+#[derive(Default)]
+pub struct ExpectedDigests {
+    /// `Content-MD5`.
+    pub md5: Option<[u8; 16]>,
+    /// `x-amz-content-sha256`, where it is a digest.
+    pub sha256: Option<[u8; 32]>,
+    /// `x-amz-checksum-*` in a header.
+    pub checksum: Option<Checksum>,
+    /// The algorithm announced for a trailer (`x-amz-trailer`) or by `x-amz-sdk-checksum-algorithm`.
+    pub algorithm: Option<ChecksumAlgorithm>,
+    /// Reads the trailing checksum; called once, after the body has ended.
+    pub trailer: Option<TrailerReader>,
+}
+
+/// Reads the checksum that came after the body; `Err` says what is wrong with the trailer.
+pub type TrailerReader = Box<dyn FnOnce() -> Result<Option<Checksum>, String> + Send>;
+
+/// Headers that are stored with an object and come back with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ObjectHeaders {
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Content-Encoding`, without `aws-chunked`.
+    pub content_encoding: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Expires`.
+    pub expires: Option<String>,
+    /// `x-amz-meta-*`, names in lower case without the prefix.
+    pub user_metadata: BTreeMap<String, String>,
+}
+
+/// Tags, by name.
+pub type Tags = BTreeMap<String, String>;
+
+/// An entity tag in a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EtagMatch {
+    /// `*`
+    Any,
+    /// Any of these, without quotes.
+    OneOf(Vec<String>),
+}
+
+/// The conditional headers of RFC 9110 section 13, for reads and for the sources of copies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadConditions {
+    /// `If-Match`.
+    pub if_match: Option<EtagMatch>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<EtagMatch>,
+    /// `If-Modified-Since`.
+    pub if_modified_since: Option<UnixMillis>,
+    /// `If-Unmodified-Since`.
+    pub if_unmodified_since: Option<UnixMillis>,
+}
+
+/// The conditional headers of writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteConditions {
+    /// `If-Match`: the current object must have this tag.
+    pub if_match: Option<EtagMatch>,
+    /// `If-None-Match: *`: there must be no current object.
+    pub if_none_match: Option<EtagMatch>,
+}
+
+/// A range as the client stated it (RFC 9110 section 14.1.2), before the object's size is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RangeSpec {
+    /// `bytes=first-last`, `bytes=first-`; both inclusive.
+    From {
+        /// First byte.
+        first: u64,
+        /// Last byte; `None` means to the end.
+        last: Option<u64>,
+    },
+    /// `bytes=-length`.
+    Suffix {
+        /// Bytes from the end.
+        length: u64,
+    },
+}
+
+/// CreateBucket.
+#[derive(Debug, Clone)]
+pub struct CreateBucket {
+    /// Its name.
+    pub bucket: BucketName,
+    /// `LocationConstraint`: the residency region. `None`: the gateway's configured default.
+    pub region: Option<RegionName>,
+    /// Tags given at creation; `domicile:` tags set the default classification.
+    pub tags: Tags,
+}
+
+/// PutObject.
+pub struct PutObject {
+    /// Into which bucket.
+    pub bucket: BucketName,
+    /// Under which key.
+    pub key: ObjectKey,
+    /// The bytes.
+    pub body: BodyStream,
+    /// Decoded length, where the client declared one.
+    pub content_length: Option<u64>,
+    /// What they must hash to.
+    pub expected: ExpectedDigests,
+    /// Stored headers.
+    pub headers: ObjectHeaders,
+    /// Tags; `domicile:` tags classify.
+    pub tags: Tags,
+    /// Conditions on the object that is there now.
+    pub conditions: WriteConditions,
+}
+
+/// GetObject and HeadObject.
+#[derive(Debug, Clone)]
+pub struct GetObject {
+    /// From which bucket.
+    pub bucket: BucketName,
+    /// Which key.
+    pub key: ObjectKey,
+    /// `None` and `null` mean the current object; other versions do not exist yet.
+    pub version: Option<String>,
+    /// A part of it.
+    pub range: Option<RangeSpec>,
+    /// A part by its number; excludes `range`.
+    pub part_number: Option<u32>,
+    /// Conditions.
+    pub conditions: ReadConditions,
+}
+
+/// One object of DeleteObject and DeleteObjects.
+#[derive(Debug, Clone)]
+pub struct DeleteTarget {
+    /// Which key.
+    pub key: ObjectKey,
+    /// `None` and `null` mean the current object.
+    pub version: Option<String>,
+    /// `If-Match`.
+    pub if_match: Option<EtagMatch>,
+}
+
+/// CopyObject.
+#[derive(Debug, Clone)]
+pub struct CopyObject {
+    /// Where from; its range stays `None`.
+    pub source: GetObject,
+    /// Where to.
+    pub bucket: BucketName,
+    /// Under which key.
+    pub key: ObjectKey,
+    /// `Some` replaces the headers (`x-amz-metadata-directive: REPLACE`).
+    pub replace_headers: Option<ObjectHeaders>,
+    /// `Some` replaces the tags (`x-amz-tagging-directive: REPLACE`).
+    pub replace_tags: Option<Tags>,
+    /// A checksum to compute for the copy, beside the source's own.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Conditions on the destination.
+    pub conditions: WriteConditions,
+}
+
+/// CreateMultipartUpload.
+#[derive(Debug, Clone)]
+pub struct CreateUpload {
+    /// Into which bucket.
+    pub bucket: BucketName,
+    /// Under which key.
+    pub key: ObjectKey,
+    /// Stored headers of the object to be.
+    pub headers: ObjectHeaders,
+    /// Tags of the object to be.
+    pub tags: Tags,
+    /// `x-amz-checksum-algorithm`.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// `x-amz-checksum-type: FULL_OBJECT`.
+    pub full_object_checksum: bool,
+}
+
+/// Which upload.
+#[derive(Debug, Clone)]
+pub struct UploadRef {
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its id.
+    pub upload: UploadId,
+}
+
+/// UploadPart.
+pub struct PutPart {
+    /// Of which upload.
+    pub upload: UploadRef,
+    /// 1 to 10,000.
+    pub part_number: u32,
+    /// The bytes.
+    pub body: BodyStream,
+    /// Decoded length, where the client declared one.
+    pub content_length: Option<u64>,
+    /// What they must hash to.
+    pub expected: ExpectedDigests,
+}
+
+/// UploadPartCopy.
+#[derive(Debug, Clone)]
+pub struct CopyPart {
+    /// Where from; its range is `x-amz-copy-source-range`.
+    pub source: GetObject,
+    /// Of which upload.
+    pub upload: UploadRef,
+    /// 1 to 10,000.
+    pub part_number: u32,
+}
+
+/// CompleteMultipartUpload.
+#[derive(Debug, Clone)]
+pub struct CompleteUpload {
+    /// Which upload.
+    pub upload: UploadRef,
+    /// The parts, in the client's order.
+    pub parts: Vec<CompletedPart>,
+    /// A claim about the whole object.
+    pub checksum: Option<Checksum>,
+    /// `x-amz-mp-object-size`.
+    pub object_size: Option<u64>,
+    /// Conditions on the object that is there now.
+    pub conditions: WriteConditions,
+}
+
+/// One part as CompleteMultipartUpload lists it.
+#[derive(Debug, Clone)]
+pub struct CompletedPart {
+    /// 1 to 10,000, ascending.
+    pub part_number: u32,
+    /// Without quotes.
+    pub etag: String,
+    /// A claim about the part.
+    pub checksum: Option<Checksum>,
+}
+
+/// ListObjects v1, v2 and ListObjectVersions, in one form.
+#[derive(Debug, Clone)]
+pub struct ListObjects {
+    /// Which bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Keys that share the text up to this become one common prefix. `None` and empty: no grouping.
+    pub delimiter: Option<String>,
+    /// Begin after this key or common prefix (`marker`, `start-after`, or what a continuation token holds).
+    pub after: Option<String>,
+    /// 0 to 1,000.
+    pub keys_max: usize,
+}
+
+/// ListParts.
+#[derive(Debug, Clone)]
+pub struct ListParts {
+    /// Which upload.
+    pub upload: UploadRef,
+    /// Begin after this part number.
+    pub after: u32,
+    /// 1 to 1,000.
+    pub parts_max: usize,
+}
+
+/// ListMultipartUploads.
+#[derive(Debug, Clone)]
+pub struct ListUploads {
+    /// Which bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Grouping, as in [`ListObjects`].
+    pub delimiter: Option<String>,
+    /// Begin after this key.
+    pub key_after: Option<String>,
+    /// And, of that key, after this upload.
+    pub upload_after: Option<UploadId>,
+    /// 1 to 1,000.
+    pub uploads_max: usize,
+}

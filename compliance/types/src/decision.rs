@@ -118,7 +118,7 @@ pub struct Limb(pub u8);
 pub struct RuleRef {
     /// Whose rule.
     pub pack: PackId,
-    /// The rule's `@id`; `no-rule-permits` where nothing permitted; `rule-error` where one failed to evaluate.
+    /// The rule's `@id`; `no-rule-permits` where nothing permitted; `rule-error:<id>` where one failed to evaluate.
     pub rule: String,
     /// The article it stands on, from `@cite`.
     pub cite: String,

@@ -30,9 +30,10 @@ pub use crate::entry::{
 pub use crate::evidence::{EvidenceGrade, Located, LocationSource};
 pub use crate::identity::{IdentityKey, NodeId, SignatureBytes};
 pub use crate::names::{
-    BucketName, ControllerId, DataId, ObjectKey, OperatorId, PackId, PartyId, RegionName, RequestId, TenantId, UploadId,
+    BucketName, ControllerId, DataId, ObjectKey, OperatorId, PackId, PartyId, RegionName, RequestId, SchemeId,
+    TenantId, UploadId,
 };
 pub use crate::parse::ParseError;
-pub use crate::party::{Ownership, Party};
+pub use crate::party::{Certification, Ownership, Party};
 pub use crate::place::{Country, Place};
 pub use crate::time::UnixMillis;

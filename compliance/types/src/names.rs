@@ -70,6 +70,11 @@ slug!(
     "pack id"
 );
 slug!(
+    /// A certification scheme that packs name in recipient conditions: `eu-us-dpf`.
+    SchemeId,
+    "certification scheme"
+);
+slug!(
     /// A residency region of the configuration: what `LocationConstraint` names.
     RegionName,
     "region name"

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PartyId, Place};
+use crate::{PartyId, Place, SchemeId, UnixMillis};
 
 /// A legal entity, as enrolment recorded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,21 @@ pub struct Party {
     /// Who controls it, where that is another party.
     #[serde(default)]
     pub controlled_by: Option<PartyId>,
+    /// Schemes it is certified under. Some adequacy decisions reach certified recipients only (the EU-US Data Privacy
+    /// Framework, say), so a place without them is not enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certifications: Vec<Certification>,
+}
+
+/// A certification that a pack may demand of a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certification {
+    /// The scheme, in the vocabulary of the packs: `eu-us-dpf`.
+    pub scheme: SchemeId,
+    /// When it lapses; absent: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<UnixMillis>,
 }
 
 /// One owner's share.

@@ -1,1 +1,40 @@
-//! domicile-placement
+//! Which node holds which shard: chosen under a permit, checked by independent code, priced in nines.
+//!
+//! *In scope*: the roster of enrolled nodes; the choice of nodes for a segment ([`place`]); the examination that every
+//! choice must pass ([`check`]), the only maker of [`Assignment`]s; the order in which to read shards
+//! ([`read_order`]); what a profile is worth ([`durability`]).
+//!
+//! *Out of scope*: what the law says (`domicile-compliance` decides, a [`Permit`] arrives here), bytes, sockets, clocks,
+//! and who is alive (the caller keeps [`NodeState`] up to date). Everything here is a pure function of its arguments.
+//!
+//! The constraints, in the order in which they bind:
+//!
+//! 1. **the permit**: a node that the decision did not allow is never chosen;
+//! 2. **state and space**: online, and free space for the shard;
+//! 3. **one shard per node**;
+//! 4. **collusion limit**: at most [`PlacementRequest::shards_per_controller`] shards with one controller. The request asks
+//!    for one unless told otherwise, and never gets more than `min(k - 1, m)` (one for whole copies): no controller can
+//!    rebuild the segment's ciphertext, and none can destroy it;
+//! 5. **spread**, as far as the roster allows: over controllers, then operators, then networks, then places;
+//! 6. **capacity-weighted rendezvous** among equals, so that a change of the roster moves few shards.
+//!
+//! 1 to 4 are refusals when they cannot be met, 5 and 6 are preferences.
+//!
+//! [`Permit`]: domicile_compliance::Permit
+
+mod durability;
+#[cfg(test)]
+mod fixtures;
+mod plan;
+mod read;
+mod refusal;
+mod rendezvous;
+mod request;
+mod roster;
+
+pub use crate::durability::{Durability, DurabilityError, durability};
+pub use crate::plan::{Plan, PlannedShard};
+pub use crate::read::{HeldBy, UNMEASURED_LATENCY, read_order};
+pub use crate::refusal::{Census, HeldFault, PlacementRefusal, Removed, RuleRemoval, Shortage};
+pub use crate::request::{HeldShard, PlacementRequest, PlacementSeed};
+pub use crate::roster::{Network, NodeRecord, NodeState, Roster, RosterError};

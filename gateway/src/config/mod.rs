@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use domicile_types::{
-    CodeProfile, ControllerId, EvidenceGrade, NodeId, OperatorId, PackId, ParseError, Party, Place, RegionName, TenantId,
+    CodeProfile, ControllerId, EvidenceGrade, NodeId, OperatorId, PackId, ParseError, Party, Place, RegionName,
+    TenantId,
 };
 use ipnet::IpNet;
 
@@ -102,7 +103,10 @@ pub struct Credential {
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("tenant", &self.tenant).field("access_key", &self.access_key).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("tenant", &self.tenant)
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
     }
 }
 

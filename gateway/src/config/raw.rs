@@ -222,10 +222,10 @@ impl RawRegion {
     fn parse(&self) -> Result<Region, ConfigError> {
         let profile = match self.profile.as_str() {
             "auto" => None,
-            text => Some(CodeProfile::parse(text).map_err(|source| ConfigError::Value {
-                field: format!("region {}: profile", self.name),
-                source,
-            })?),
+            text => Some(
+                CodeProfile::parse(text)
+                    .map_err(|source| ConfigError::Value { field: format!("region {}: profile", self.name), source })?,
+            ),
         };
         if self.packs.is_empty() {
             return Err(ConfigError::Contradiction(format!(

@@ -4,6 +4,7 @@
 //! to one order: find the rows, ask the law, log the intent, move the bytes, commit, log the outcome.
 
 pub mod answer;
+pub mod digest;
 pub mod error;
 pub mod request;
 

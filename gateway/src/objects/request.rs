@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use domicile_types::{BucketName, ObjectKey, RegionName, RequestId, TenantId, UploadId, UnixMillis};
+use domicile_types::{BucketName, ObjectKey, RegionName, RequestId, TenantId, UnixMillis, UploadId};
 use futures::Stream;
 
 /// Who asks, from where: authenticated by the protocol in front.

@@ -1,0 +1,1 @@
+//! Members on loopback, and independent peers that look at them from outside.

@@ -1,0 +1,192 @@
+//! One ask before the packs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision, Entities, PolicyId};
+use domicile_types::{Finding, Obligation, PackId, Place, RuleRef, Verdict};
+
+use crate::decide::context::Reading;
+use crate::decide::memo::{Answer, AnswerKey};
+use crate::decide::{Ask, Found, NO_RULE_PERMITS, NO_SUCH_PACK, Question, RULE_ERROR};
+use crate::pack::{Lawbook, Pack};
+use crate::place::Window;
+
+impl Lawbook {
+    /// What every pack says to every ask, in the order of the asks.
+    pub(super) fn find(&self, question: &Question) -> Vec<Found> {
+        let packs: Vec<(&PackId, Option<&Arc<Pack>>)> = question.packs.iter().map(|id| (id, self.pack(id))).collect();
+        let data = DataKey::of(question);
+        question
+            .asks
+            .iter()
+            .map(|ask| {
+                let data = data.and(ask);
+                let answers = packs.iter().map(|(id, pack)| match pack {
+                    Some(pack) => self.answer(pack, question, ask, &data),
+                    None => Arc::new(no_such_pack(id)),
+                });
+                unite(ask, answers.collect())
+            })
+            .collect()
+    }
+
+    fn answer(&self, pack: &Pack, question: &Question, ask: &Ask, data: &DataKey) -> Arc<Answer> {
+        let key = data.of_pack(pack);
+        if let Some(answer) = self.memo.recall(&key, question.now) {
+            return answer;
+        }
+        let answer = Arc::new(judge(pack, question, ask));
+        self.memo.remember(key, Arc::clone(&answer));
+        answer
+    }
+}
+
+/// The hash state of a memo key: first what all asks share, then the ask, then the pack.
+#[derive(Clone)]
+struct DataKey(blake3::Hasher);
+
+impl DataKey {
+    fn of(question: &Question) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        // JSON values end where they end: no length is needed between them. Nothing here fails to serialise.
+        let _ = serde_json::to_writer(&mut hasher, &question.operation);
+        let _ = serde_json::to_writer(&mut hasher, &question.classification);
+        Self(hasher)
+    }
+
+    fn and(&self, ask: &Ask) -> Self {
+        let mut hasher = self.0.clone();
+        let _ = serde_json::to_writer(&mut hasher, ask);
+        Self(hasher)
+    }
+
+    fn of_pack(&self, pack: &Pack) -> AnswerKey {
+        let mut hasher = self.0.clone();
+        hasher.update(pack.id().as_str().as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Any deny denies; on a deny only what denied is a reason.
+fn unite(ask: &Ask, answers: Vec<Arc<Answer>>) -> Found {
+    let verdict = match answers.iter().any(|answer| answer.verdict == Verdict::Deny) || answers.is_empty() {
+        true => Verdict::Deny,
+        false => Verdict::Allow,
+    };
+    let mut rules = Vec::new();
+    let mut obligations = Vec::new();
+    for answer in answers.iter().filter(|answer| answer.verdict == verdict) {
+        rules.extend(answer.rules.iter().cloned());
+        obligations.extend(answer.obligations.iter().cloned());
+    }
+    Found { finding: Finding { subject: ask.facts.subject, action: ask.action, verdict, rules }, obligations }
+}
+
+/// One pack, one ask, at every place the subject may be: all must allow.
+fn judge(pack: &Pack, question: &Question, ask: &Ask) -> Answer {
+    let nowhere = [Place::Unknown];
+    let places = if ask.facts.places.is_empty() { &nowhere[..] } else { &ask.facts.places };
+    let mut window = Window::ALWAYS;
+    let mut permitted = Reasons::default();
+    let mut denied = Reasons::default();
+    for place in places {
+        let reading = Reading {
+            pack,
+            operation: question.operation,
+            classification: &question.classification,
+            ask,
+            place: *place,
+            now: question.now,
+        };
+        match evaluate(&reading, &mut window) {
+            (Verdict::Allow, reasons) => permitted.join(reasons),
+            (Verdict::Deny, reasons) => denied.join(reasons),
+        }
+    }
+    let (verdict, reasons) =
+        if denied.rules.is_empty() { (Verdict::Allow, permitted) } else { (Verdict::Deny, denied) };
+    Answer {
+        verdict,
+        rules: reasons.rules.into_iter().collect(),
+        obligations: reasons.obligations.into_iter().collect(),
+        window,
+    }
+}
+
+#[derive(Default)]
+struct Reasons {
+    rules: BTreeSet<RuleRef>,
+    obligations: BTreeSet<Obligation>,
+}
+
+impl Reasons {
+    fn join(&mut self, other: Self) {
+        self.rules.extend(other.rules);
+        self.obligations.extend(other.obligations);
+    }
+
+    fn one(pack: &Pack, rule: String, cite: &str) -> Self {
+        let rule = RuleRef { pack: pack.id().clone(), rule, cite: cite.to_owned(), limb: None };
+        Self { rules: BTreeSet::from([rule]), obligations: BTreeSet::new() }
+    }
+}
+
+/// Puts one reading to Cedar. INVARIANT: a deny has at least one rule.
+fn evaluate(reading: &Reading<'_>, window: &mut Window) -> (Verdict, Reasons) {
+    let pack = reading.pack;
+    let request = match reading.request(window) {
+        Ok(request) => request,
+        // An action that the subject cannot take, by the schema. Denied like any error.
+        Err(problem) => {
+            let rule = format!("{RULE_ERROR}:request");
+            tracing::warn!(pack = %pack.id(), action = %reading.ask.action, problem, "a question does not fit the schema");
+            return (Verdict::Deny, Reasons::one(pack, rule, &pack.facts().default_cite));
+        }
+    };
+    let response = Authorizer::new().is_authorized(&request, pack.rules().policies(), &Entities::empty());
+    let mut errors = Reasons::default();
+    for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
+        let rule: &str = error.policy_id().as_ref();
+        tracing::warn!(pack = %pack.id(), rule, %error, "a rule failed to evaluate: denied");
+        let cite = pack.rules().rules().get(rule).map_or(pack.facts().default_cite.as_str(), |rule| &rule.cite);
+        errors.join(Reasons::one(pack, format!("{RULE_ERROR}:{rule}"), cite));
+    }
+    if !errors.rules.is_empty() {
+        return (Verdict::Deny, errors);
+    }
+    let reasons = named(pack, response.diagnostics().reason());
+    match response.decision() {
+        CedarDecision::Allow => (Verdict::Allow, reasons),
+        CedarDecision::Deny if reasons.rules.is_empty() => {
+            (Verdict::Deny, Reasons::one(pack, NO_RULE_PERMITS.to_owned(), &pack.facts().default_cite))
+        }
+        CedarDecision::Deny => (Verdict::Deny, reasons),
+    }
+}
+
+fn named<'a>(pack: &Pack, ids: impl Iterator<Item = &'a PolicyId>) -> Reasons {
+    let mut reasons = Reasons::default();
+    for id in ids {
+        let id: &str = id.as_ref();
+        let Some(rule) = pack.rules().rules().get(id) else { continue };
+        reasons.rules.insert(RuleRef {
+            pack: pack.id().clone(),
+            rule: id.to_owned(),
+            cite: rule.cite.clone(),
+            limb: rule.limb,
+        });
+        reasons.obligations.extend(rule.obligations.iter().cloned());
+    }
+    reasons
+}
+
+fn no_such_pack(id: &PackId) -> Answer {
+    let cite = "this pack is not loaded".to_owned();
+    Answer {
+        verdict: Verdict::Deny,
+        rules: vec![RuleRef { pack: id.clone(), rule: NO_SUCH_PACK.to_owned(), cite, limb: None }],
+        obligations: Vec::new(),
+        window: Window::ALWAYS,
+    }
+}

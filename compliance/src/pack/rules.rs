@@ -1,0 +1,200 @@
+//! `rules.cedar`: parsed, annotated, validated.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use domicile_types::{Limb, Obligation};
+use miette::Diagnostic;
+
+use crate::pack::{PackFacts, PackFiles, PackLoadError, schema};
+
+/// The annotations a rule may bear. A misspelt one would silently lose its meaning.
+const ANNOTATIONS: [&str; 5] = ["id", "cite", "limb", "obligation", "note"];
+/// The longest citation, in bytes: a decision with all its rules has to fit into a log entry.
+const CITE_BYTES_MAX: usize = 160;
+/// The most rules of a pack.
+const RULES_MAX: usize = 256;
+
+/// What the annotations of a rule say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Whether it permits; otherwise it forbids.
+    pub permits: bool,
+    /// The article it stands on.
+    pub cite: String,
+    /// The limb of export that it recognises.
+    pub limb: Option<Limb>,
+    /// On a permit: what must be done by whoever uses it. On a forbid: what would be needed.
+    pub obligations: Vec<Obligation>,
+    /// Line of `rules.cedar`, from 1.
+    pub line: usize,
+}
+
+/// The rules of a pack.
+#[derive(Debug)]
+pub struct RuleBook {
+    policies: PolicySet,
+    schema: Schema,
+    rules: BTreeMap<String, Rule>,
+}
+
+impl RuleBook {
+    /// Parses `rules.cedar` and validates it in strict mode against the schema that `facts` make.
+    pub(crate) fn parse(facts: &PackFacts, files: &PackFiles) -> Result<Self, PackLoadError> {
+        let reader = Reader { path: files.path("rules.cedar"), text: &files.rules };
+        let parsed = PolicySet::from_str(&files.rules).map_err(|errors| reader.syntax(&errors))?;
+        if parsed.num_of_templates() > 0 {
+            return Err(reader.annotation(1, "(template)", "templates have no place in a pack: write the rule out"));
+        }
+        if parsed.is_empty() || parsed.num_of_policies() > RULES_MAX {
+            return Err(reader.annotation(1, "(all)", &format!("a pack has 1 to {RULES_MAX} rules")));
+        }
+        let mut policies = PolicySet::new();
+        let mut rules = BTreeMap::new();
+        for policy in parsed.policies() {
+            let line = reader.line_of_rule(policy);
+            let id = reader.id(policy, line)?;
+            rules.insert(id.clone(), reader.rule(policy, &id, line)?);
+            policies
+                .add(policy.new_id(PolicyId::new(&id)))
+                .map_err(|_| reader.annotation(line, &id, "another rule has this @id: give each its own"))?;
+        }
+        let schema = schema::schema(facts).map_err(|problem| PackLoadError::Fact {
+            path: files.path("pack.toml"),
+            fact: "the schema that the facts make".to_owned(),
+            problem,
+        })?;
+        let book = Self { policies, schema, rules };
+        book.validate(&reader)?;
+        Ok(book)
+    }
+
+    /// The rules by `@id`.
+    #[must_use]
+    pub const fn rules(&self) -> &BTreeMap<String, Rule> {
+        &self.rules
+    }
+
+    pub(crate) const fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    pub(crate) const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn validate(&self, reader: &Reader<'_>) -> Result<(), PackLoadError> {
+        let result = Validator::new(self.schema.clone()).validate(&self.policies, ValidationMode::Strict);
+        let fault = |rule: &str, line: usize, problem: String| PackLoadError::RuleInvalid {
+            path: reader.path.clone(),
+            line,
+            rule: rule.to_owned(),
+            problem,
+        };
+        let line_of = |rule: &str| self.rules.get(rule).map_or(1, |rule| rule.line);
+        if let Some(error) = result.validation_errors().next() {
+            let rule: &str = error.policy_id().as_ref();
+            return Err(fault(rule, reader.line_of(error).unwrap_or_else(|| line_of(rule)), told(error)));
+        }
+        // Warnings are refused, too: a rule that can never apply is a mistake in a text that has the force of law.
+        if let Some(warning) = result.validation_warnings().next() {
+            let rule: &str = warning.policy_id().as_ref();
+            return Err(fault(rule, reader.line_of(warning).unwrap_or_else(|| line_of(rule)), told(warning)));
+        }
+        Ok(())
+    }
+}
+
+/// Names file and line in every fault.
+struct Reader<'a> {
+    path: PathBuf,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn syntax(&self, errors: &cedar_policy::ParseErrors) -> PackLoadError {
+        let first = errors.iter().next();
+        let line = first.and_then(|error| self.line_of(error)).unwrap_or(1);
+        let problem = first.map_or_else(|| errors.to_string(), |error| told(error));
+        PackLoadError::RuleSyntax { path: self.path.clone(), line, problem }
+    }
+
+    fn annotation(&self, line: usize, rule: &str, problem: &str) -> PackLoadError {
+        PackLoadError::Annotation { path: self.path.clone(), line, rule: rule.to_owned(), problem: problem.to_owned() }
+    }
+
+    /// The line that a diagnostic of Cedar points at.
+    fn line_of(&self, diagnostic: &dyn Diagnostic) -> Option<usize> {
+        let offset = diagnostic.labels()?.map(|label| label.offset()).next()?;
+        Some(self.line_at(offset))
+    }
+
+    /// A policy prints as it was written, so its text is found in the file.
+    fn line_of_rule(&self, policy: &Policy) -> usize {
+        self.text.find(&policy.to_string()).map_or(1, |offset| self.line_at(offset))
+    }
+
+    fn line_at(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count().saturating_add(1)
+    }
+
+    fn id(&self, policy: &Policy, line: usize) -> Result<String, PackLoadError> {
+        let id = policy.annotation("id").unwrap_or_default();
+        let kebab = (1..=64).contains(&id.len())
+            && id.starts_with(|c: char| c.is_ascii_lowercase())
+            && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if kebab {
+            return Ok(id.to_owned());
+        }
+        let shown = if id.is_empty() { "(without @id)" } else { id };
+        Err(self.annotation(line, shown, "every rule needs an @id of a-z, 0-9 and -, such as @id(\"store-onshore\")"))
+    }
+
+    fn rule(&self, policy: &Policy, id: &str, line: usize) -> Result<Rule, PackLoadError> {
+        let fault = |problem: &str| self.annotation(line, id, problem);
+        if let Some((unknown, _)) = policy.annotations().find(|(name, _)| !ANNOTATIONS.contains(name)) {
+            return Err(fault(&format!("@{unknown} means nothing: use {}", ANNOTATIONS.join(", "))));
+        }
+        let cite = policy.annotation("cite").unwrap_or_default().trim();
+        if cite.is_empty() || cite.len() > CITE_BYTES_MAX {
+            return Err(fault(&format!("every rule needs an @cite of 1 to {CITE_BYTES_MAX} bytes: name the article")));
+        }
+        let limb = policy.annotation("limb").map(|limb| match limb.as_bytes() {
+            [digit @ b'1'..=b'9'] => Ok(Limb(digit - b'0')),
+            _ => Err(fault("@limb is one digit, 1 to 9")),
+        });
+        let obligations = policy.annotation("obligation").map(obligations);
+        let malformed = "@obligation is kebab-case with an optional :argument, several joined by ;";
+        Ok(Rule {
+            permits: policy.effect() == Effect::Permit,
+            cite: cite.to_owned(),
+            limb: limb.transpose()?,
+            obligations: obligations.map_or(Some(Vec::new()), |all| all).ok_or_else(|| fault(malformed))?,
+            line,
+        })
+    }
+}
+
+fn obligations(text: &str) -> Option<Vec<Obligation>> {
+    let parse = |text: &str| {
+        let (verb, argument) = text.split_once(':').unwrap_or((text, "-"));
+        let fits = !verb.is_empty() && verb.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        let fits = fits && !argument.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Obligation(text.to_owned()))
+    };
+    text.split(';').map(|text| parse(text.trim())).collect()
+}
+
+/// A diagnostic in one line: what it says, what it points at, what it advises.
+fn told(diagnostic: &dyn Diagnostic) -> String {
+    let mut told = diagnostic.to_string();
+    let labels = diagnostic.labels().into_iter().flatten().filter_map(|label| label.label().map(str::to_owned));
+    let help = diagnostic.help().map(|help| help.to_string());
+    for more in labels.chain(help) {
+        told.push_str("; ");
+        told.push_str(&more);
+    }
+    told
+}

@@ -7,9 +7,11 @@
 //! *Absent on purpose*: no s3s type passes [`s3`], no SQL or RocksDB type passes [`state`], no clock is read outside
 //! [`clock`], and nothing reaches a node without a logged intent.
 
+pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod fleet;
 pub mod law;
 pub mod objects;
 pub mod s3;
+pub mod state;

@@ -1,0 +1,270 @@
+//! Garbage: what nodes still hold of objects that are no more, and the steps in which a sweeper takes it away.
+//!
+//! A garbage row refers; it never lists. [`Catalog::next_sweep`] unfolds rows that refer to parts into rows that name one
+//! extent each, in transactions of bounded size, until there is an extent whose shards can be deleted from nodes. Every
+//! step is under a lease: a sweeper that lost it changes nothing.
+//!
+//! Shards of one extent are deleted page by page: nodes first, then [`Catalog::finish_sweep`] removes the page. A crash in
+//! between asks the nodes once more, which is harmless.
+
+use bytes::Bytes;
+use domicile_types::{BucketName, DataId, PackId, RegionName, TenantId, UnixMillis, UploadId};
+use serde::{Deserialize, Serialize};
+
+use super::extent::{ExtentId, ShardAt};
+use super::put::{PendingRow, discard_pending};
+use super::read::PartList;
+use super::upload::{Part, Upload};
+use super::{Catalog, CatalogError, compact, keys};
+use crate::state::{Held, KeyRange, KeyedRow, Order, Owner, Read, StoredRow, Tx, decode, require_lease};
+
+/// Part rows that one transaction unfolds: two writes each.
+const PARTS_UNFOLDED: usize = 400;
+/// Pending rows that one transaction reaps: two writes each.
+const ORPHANS_REAPED: usize = 400;
+
+/// Whose the data was and under which rules: what a deletion is decided and logged by when its bucket may be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Whose.
+    pub tenant: TenantId,
+    /// In which bucket. The object's key is not kept.
+    pub bucket: BucketName,
+    /// The bucket's residency region.
+    pub region: RegionName,
+    /// The bucket's packs.
+    pub packs: Vec<PackId>,
+}
+
+/// What a garbage row refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Debris {
+    /// The pages of one extent.
+    Extent(ExtentId),
+    /// The lists of parts of a completed multipart object, and all those parts.
+    Parts,
+    /// The part rows of an upload that ended, and the parts among them that `kept` does not name.
+    Upload {
+        /// The upload.
+        #[serde(with = "compact::upload_id")]
+        upload: UploadId,
+        /// Bit n - 1, counted from the lowest of the first byte: the object keeps part n.
+        kept: Bytes,
+    },
+}
+
+/// A garbage row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Garbage {
+    /// Whose it was.
+    pub origin: Origin,
+    /// What its shards are stored under.
+    #[serde(with = "compact::data_id")]
+    pub data: DataId,
+    /// What to take away.
+    pub debris: Debris,
+    /// How often nodes did not answer.
+    pub attempts: u32,
+}
+
+impl StoredRow for Garbage {
+    const NAME: &'static str = "garbage";
+    const VERSION: u8 = 1;
+}
+
+impl Garbage {
+    fn key(&self, due: UnixMillis) -> Vec<u8> {
+        match &self.debris {
+            Debris::Extent(extent) => keys::garbage(due, 1, extent.as_bytes()),
+            Debris::Parts => keys::garbage(due, 2, self.data.as_bytes()),
+            Debris::Upload { upload, .. } => keys::garbage(due, 3, upload.as_bytes()),
+        }
+    }
+}
+
+/// Shards to delete from nodes now: all that one page of an extent names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// Whose they were, and what they are stored under.
+    pub garbage: Garbage,
+    /// The shards. Some may never have been stored, or are gone already.
+    pub shards: Vec<ShardAt>,
+    row: Vec<u8>,
+    page: Vec<u8>,
+}
+
+/// Records that `debris` may be swept from `due` on.
+pub(super) fn discard(
+    tx: &mut Tx<'_>,
+    origin: &Origin,
+    data: DataId,
+    debris: Debris,
+    due: UnixMillis,
+) -> Result<(), CatalogError> {
+    let garbage = Garbage { origin: origin.clone(), data, debris, attempts: 0 };
+    Ok(tx.put_row(garbage.key(due), &garbage)?)
+}
+
+/// Records that an upload and all its parts are garbage. Its row is the caller's to delete.
+pub(super) fn give_up_upload(
+    tx: &mut Tx<'_>,
+    origin: &Origin,
+    upload: &Upload,
+    due: UnixMillis,
+) -> Result<(), CatalogError> {
+    let debris = Debris::Upload { upload: upload.new.upload, kept: Bytes::new() };
+    discard(tx, origin, upload.new.data, debris, due)
+}
+
+impl Catalog {
+    /// The next page of shards to delete, of what is due at `now`; `None` when nothing is due.
+    ///
+    /// # Errors
+    /// [`CatalogError::Lease`] when `lease` is lost.
+    pub async fn next_sweep(&self, lease: &Held, now: UnixMillis) -> Result<Option<Sweep>, CatalogError> {
+        loop {
+            let due = KeyRange::new(keys::GARBAGE, keys::garbage_due(now.plus_millis(1)));
+            let first = self.read(move |view| Ok(view.scan(&due, 1, Order::Ascending)?.pop())).await?;
+            let Some(found) = first else { return Ok(None) };
+            let garbage: Garbage = decode(&found.row.value)?;
+            if let Debris::Extent(extent) = garbage.debris
+                && let Some(sweep) = self.first_page(extent, &garbage, &found.key).await?
+            {
+                return Ok(Some(sweep));
+            }
+            let (lease, row) = (lease.clone(), found.key);
+            self.write(None, move |tx| {
+                require_lease(tx, &lease)?;
+                unfold(tx, &row, now)
+            })
+            .await?;
+        }
+    }
+
+    /// Removes the page whose shards are deleted from their nodes.
+    pub async fn finish_sweep(&self, lease: &Held, sweep: &Sweep) -> Result<(), CatalogError> {
+        let (lease, page) = (lease.clone(), sweep.page.clone());
+        self.write(None, move |tx| {
+            require_lease(tx, &lease)?;
+            Ok(tx.delete(page.clone())?)
+        })
+        .await
+    }
+
+    /// Puts the garbage of `sweep` off until `due`, because a node does not answer. What else is due comes first then.
+    pub async fn postpone_sweep(&self, lease: &Held, sweep: &Sweep, due: UnixMillis) -> Result<(), CatalogError> {
+        let (lease, row) = (lease.clone(), sweep.row.clone());
+        self.write(None, move |tx| {
+            require_lease(tx, &lease)?;
+            let Some(mut garbage) = tx.get_row::<Garbage>(&row)? else { return Ok(()) };
+            garbage.attempts = garbage.attempts.saturating_add(1);
+            tx.delete(row.clone())?;
+            Ok(tx.put_row(garbage.key(due), &garbage)?)
+        })
+        .await
+    }
+
+    /// Makes garbage of bodies that were begun by processes not among `alive`, the caller's own among these. Returns how
+    /// many; call it again until it returns 0.
+    pub async fn reap_orphans(&self, lease: &Held, alive: Vec<Owner>, now: UnixMillis) -> Result<usize, CatalogError> {
+        let mut range = KeyRange::prefix(keys::PENDING);
+        loop {
+            let page = range.clone();
+            let rows = self.read(move |view| Ok(view.scan(&page, ORPHANS_REAPED, Order::Ascending)?)).await?;
+            let Some(last) = rows.last() else { return Ok(0) };
+            range = range.after(&last.key);
+            let mut orphans = Vec::new();
+            for found in rows {
+                if !alive.contains(&decode::<PendingRow>(&found.row.value)?.owner) {
+                    orphans.push(found.key);
+                }
+            }
+            if !orphans.is_empty() {
+                let lease = lease.clone();
+                return self
+                    .write(None, move |tx| {
+                        require_lease(tx, &lease)?;
+                        reap(tx, &orphans, now)
+                    })
+                    .await;
+            }
+        }
+    }
+
+    async fn first_page(&self, extent: ExtentId, garbage: &Garbage, row: &[u8]) -> Result<Option<Sweep>, CatalogError> {
+        let pages = KeyRange::prefix(&keys::extent(extent));
+        let first = self.read(move |view| Ok(view.scan(&pages, 1, Order::Ascending)?.pop())).await?;
+        let Some(KeyedRow { key, row: stored }) = first else { return Ok(None) };
+        let page: super::ExtentPage = decode(&stored.value)?;
+        let mut shards: Vec<ShardAt> = page.shards().collect();
+        shards.sort_unstable();
+        shards.dedup();
+        Ok(Some(Sweep { garbage: garbage.clone(), shards, row: row.to_vec(), page: key }))
+    }
+}
+
+/// One bounded step: an extent without pages is done; parts become extents of their own.
+fn unfold(tx: &mut Tx<'_>, row: &[u8], now: UnixMillis) -> Result<(), CatalogError> {
+    let Some(garbage) = tx.get_row::<Garbage>(row)? else { return Ok(()) };
+    let Garbage { origin, data, debris, .. } = &garbage;
+    let done = match debris {
+        Debris::Extent(extent) => tx.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.is_empty(),
+        Debris::Parts => unfold_list(tx, origin, *data, now)?,
+        Debris::Upload { upload, kept } => unfold_upload(tx, origin, *data, *upload, kept, now)?,
+    };
+    if done {
+        tx.delete(row.to_vec())?;
+    }
+    Ok(())
+}
+
+/// Unfolds one list of parts; with the last, the manifest's root goes too. Whether that is all.
+fn unfold_list(tx: &mut Tx<'_>, origin: &Origin, data: DataId, now: UnixMillis) -> Result<bool, CatalogError> {
+    let Some(found) = tx.scan(&KeyRange::prefix(&keys::part_list(data)), 1, Order::Ascending)?.pop() else {
+        let roots = tx.scan(&KeyRange::prefix(&keys::roots(data)), PARTS_UNFOLDED, Order::Ascending)?;
+        for root in roots {
+            tx.delete(root.key)?;
+        }
+        return Ok(true);
+    };
+    for part in decode::<PartList>(&found.row.value)?.parts {
+        discard(tx, origin, data, Debris::Extent(part.extent.id), now)?;
+    }
+    tx.delete(found.key)?;
+    Ok(false)
+}
+
+/// Unfolds some part rows of an upload. Whether those were all.
+fn unfold_upload(
+    tx: &mut Tx<'_>,
+    origin: &Origin,
+    data: DataId,
+    upload: UploadId,
+    kept: &[u8],
+    now: UnixMillis,
+) -> Result<bool, CatalogError> {
+    let rows = tx.scan(&KeyRange::prefix(&keys::parts(upload)), PARTS_UNFOLDED, Order::Ascending)?;
+    let all = rows.len() < PARTS_UNFOLDED;
+    for found in rows {
+        let part: Part = decode(&found.row.value)?;
+        let at = usize::from(part.number.saturating_sub(1));
+        let is_kept = kept.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
+        if !is_kept {
+            discard(tx, origin, data, Debris::Extent(part.extent.id), now)?;
+        }
+        tx.delete(found.key)?;
+    }
+    Ok(all)
+}
+
+fn reap(tx: &mut Tx<'_>, orphans: &[Vec<u8>], now: UnixMillis) -> Result<usize, CatalogError> {
+    let mut reaped = 0;
+    for key in orphans {
+        let Some(row) = tx.get_row::<PendingRow>(key)? else { continue };
+        let id = key.strip_prefix(keys::PENDING).and_then(|id| id.try_into().ok());
+        let extent = ExtentId::from_bytes(id.ok_or(CatalogError::Inconsistent { what: "a pending row's key" })?);
+        discard_pending(tx, extent, row, now)?;
+        reaped += 1;
+    }
+    Ok(reaped)
+}

@@ -1,0 +1,116 @@
+//! Where each row lies: the key layout.
+//!
+//! ```text
+//! b name                                bucket, by its global name
+//! t tenant 00 name                      the buckets of a tenant
+//! o bucket-id key                       current version of an object
+//! v bucket-id key 00 ~time version-id   reserved: versions that are not current, and delete markers
+//! u bucket-id key 00 upload-id          multipart upload in progress
+//! p upload-id number                    part of an upload in progress
+//! q data-id page                        parts of a completed multipart object, in pages
+//! r data-id page                        sealed root of a completed multipart object's manifest, in pages
+//! e extent-id page                      extent page: sealed segment records, and where their shards lie
+//! w extent-id                           extent being written
+//! g due kind id                         garbage, by the time it may be swept
+//! i time name                           idempotency (see `state`)
+//! l name                                lease (see `state`)
+//! ```
+//!
+//! A bucket's rows lie under a random id, not under its name, so that nothing of a deleted bucket can reappear in a later
+//! one of the same name, and rows stay short. Object keys stand as they are, in the order of their UTF-8 bytes: sorted
+//! prefix listing needs that order, so names are plain in the gateway's own store (which belongs on an encrypted volume),
+//! and nowhere else. A key holds no NUL, so one NUL ends it before what follows.
+//!
+//! `o` holds current versions alone: the cost of a listing page does not depend on how many old versions, parts, or
+//! pages there are. Numbers are big-endian, so that they sort.
+
+use domicile_types::{BucketName, DataId, ObjectKey, TenantId, UnixMillis, UploadId};
+
+use super::bucket::BucketId;
+use super::extent::ExtentId;
+
+/// A key that begins with `table`.
+fn row(table: u8, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + pieces.iter().map(|piece| piece.len()).sum::<usize>());
+    key.push(table);
+    pieces.iter().for_each(|piece| key.extend_from_slice(piece));
+    key
+}
+
+pub(super) fn bucket(name: &BucketName) -> Vec<u8> {
+    row(b'b', &[name.as_str().as_bytes()])
+}
+
+pub(super) fn tenant_buckets(tenant: &TenantId) -> Vec<u8> {
+    row(b't', &[tenant.as_str().as_bytes(), &[0]])
+}
+
+pub(super) fn tenant_bucket(tenant: &TenantId, name: &BucketName) -> Vec<u8> {
+    row(b't', &[tenant.as_str().as_bytes(), &[0], name.as_str().as_bytes()])
+}
+
+pub(super) fn objects(bucket: BucketId) -> Vec<u8> {
+    row(b'o', &[bucket.as_bytes()])
+}
+
+pub(super) fn object(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
+    row(b'o', &[bucket.as_bytes(), key.as_str().as_bytes()])
+}
+
+pub(super) fn uploads(bucket: BucketId) -> Vec<u8> {
+    row(b'u', &[bucket.as_bytes()])
+}
+
+pub(super) fn upload(bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Vec<u8> {
+    row(b'u', &[bucket.as_bytes(), key.as_str().as_bytes(), &[0], upload.as_bytes()])
+}
+
+pub(super) fn parts(upload: UploadId) -> Vec<u8> {
+    row(b'p', &[upload.as_bytes()])
+}
+
+pub(super) fn part(upload: UploadId, number: u16) -> Vec<u8> {
+    row(b'p', &[upload.as_bytes(), &number.to_be_bytes()])
+}
+
+pub(super) fn part_list(data: DataId) -> Vec<u8> {
+    row(b'q', &[data.as_bytes()])
+}
+
+pub(super) fn part_list_page(data: DataId, page: u32) -> Vec<u8> {
+    row(b'q', &[data.as_bytes(), &page.to_be_bytes()])
+}
+
+pub(super) fn roots(data: DataId) -> Vec<u8> {
+    row(b'r', &[data.as_bytes()])
+}
+
+pub(super) fn root_page(data: DataId, page: u32) -> Vec<u8> {
+    row(b'r', &[data.as_bytes(), &page.to_be_bytes()])
+}
+
+pub(super) fn extent(extent: ExtentId) -> Vec<u8> {
+    row(b'e', &[extent.as_bytes()])
+}
+
+pub(super) fn extent_page(extent: ExtentId, page: u32) -> Vec<u8> {
+    row(b'e', &[extent.as_bytes(), &page.to_be_bytes()])
+}
+
+/// The prefix of all pending rows.
+pub(super) const PENDING: &[u8] = b"w";
+
+pub(super) fn pending(extent: ExtentId) -> Vec<u8> {
+    row(b'w', &[extent.as_bytes()])
+}
+
+/// Where garbage begins; see [`garbage`] for where that due at a time ends.
+pub(super) const GARBAGE: &[u8] = b"g";
+
+pub(super) fn garbage_due(due: UnixMillis) -> Vec<u8> {
+    row(b'g', &[&due.0.to_be_bytes()])
+}
+
+pub(super) fn garbage(due: UnixMillis, kind: u8, id: &[u8; 16]) -> Vec<u8> {
+    row(b'g', &[&due.0.to_be_bytes(), &[kind], id])
+}

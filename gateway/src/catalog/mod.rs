@@ -1,0 +1,151 @@
+//! The catalog: buckets, objects, uploads, where every shard lies, and what is garbage. Written once above
+//! [`crate::state::Store`], for every engine alike.
+//!
+//! *In scope*: rows and their layout (`keys`), the transactions that keep them consistent, listings, conditional writes,
+//! what must be swept. *Out of scope*: S3 types, XML, permits, ciphers, sockets: sealed and wrapped bytes are opaque here.
+//!
+//! # The life of a body
+//!
+//! Bytes are written as an **extent**: the segments of one body, a plain PUT's or one part's. [`Catalog::begin_put`] (or
+//! [`Catalog::begin_part`]) writes a *pending* row; [`Catalog::record_pages`] writes, before the shards of a segment leave,
+//! which shards go to which nodes; [`Catalog::commit_put`] (or [`Catalog::commit_part`]) turns the extent into an object or
+//! part and removes the pending row, in one transaction with the garbage of what it replaces. A crash anywhere before leaves
+//! a pending row of a process that is gone: [`Catalog::reap_orphans`] makes garbage of it, and its pages say exactly
+//! which shards may exist.
+//!
+//! # Large objects
+//!
+//! A transaction writes at most 1,000 rows, and an object of 5 TiB has over a million segments, so nothing is written at
+//! the end that could be written on the way: extent pages are stored as parts are stored, a completion writes the list of
+//! parts (at most 10,000, some 600 to a row), never their pages, and garbage is a row that *refers* to parts or pages, which
+//! the sweeper unfolds in transactions of bounded size ([`Catalog::next_sweep`]).
+
+mod bucket;
+mod compact;
+mod complete;
+mod delete;
+mod error;
+mod extent;
+mod garbage;
+mod keys;
+mod listing;
+mod object;
+mod put;
+mod read;
+mod token;
+mod upload;
+
+use std::sync::Arc;
+
+use domicile_types::{RequestId, UnixMillis};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use bucket::{Bucket, BucketId, BucketPage, NewBucket, Tags};
+pub use complete::{CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
+pub use delete::{Deleted, Removed};
+pub use error::CatalogError;
+pub use extent::{Extent, ExtentId, ExtentPage, ShardAt, segments_per_page};
+pub use garbage::{Debris, Garbage, Origin, Sweep};
+pub use listing::{ListPage, ListQuery, ListStart, ListedObject};
+pub use object::{
+    Body, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, EtagMatch, NewObject, ObjectHead, PartIndex,
+    PartPage, Preconditions,
+};
+pub use put::{NewBody, Pending, PutCommit, PutOutcome};
+pub use read::Span;
+pub use upload::{
+    ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
+};
+
+use crate::state::{IdempotencyKey, LeaseName, Owner, Store, Tx, View, transact, view};
+
+/// What a catalog is opened with.
+#[derive(Debug, Clone)]
+pub struct CatalogConfig {
+    /// Seals continuation tokens; the same on every gateway that serves the same store. Derived from the root key.
+    pub token_key: [u8; 32],
+    /// This process: sixteen random bytes, drawn at start. Pending rows carry it, so that those of a process that is gone
+    /// are known as orphans.
+    pub process: Owner,
+    /// How long replaced and deleted bytes stay on nodes, so that reads in flight end well.
+    pub sweep_grace_millis: u64,
+}
+
+/// When and for which request a change is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// Now, by the caller's clock: creation and modification times.
+    pub now: UnixMillis,
+    /// Names the request: a change that is found to be made by the same request already is not made again.
+    pub request: RequestId,
+}
+
+impl Stamp {
+    /// Names one change of the request: `operation` on what `subject` says.
+    fn idempotency(&self, operation: &str, subject: &[&[u8]]) -> IdempotencyKey {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.request.as_bytes());
+        for piece in [operation.as_bytes()].iter().chain(subject) {
+            // Lengths keep ("ab", "c") apart from ("a", "bc").
+            hash.update(&u64::try_from(piece.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(piece);
+        }
+        let name = hash.finalize();
+        IdempotencyKey::new(self.now, name.as_bytes().get(..16).unwrap_or_default())
+    }
+}
+
+/// The catalog over a store. Cheap to clone.
+///
+/// Every method runs one transaction (few, where it says so) on tokio's blocking pool. A caller that goes away while it
+/// runs does not stop it: it commits or it does not, never half.
+#[derive(Clone)]
+pub struct Catalog {
+    store: Arc<dyn Store>,
+    config: Arc<CatalogConfig>,
+}
+
+impl Catalog {
+    /// A catalog over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, config: CatalogConfig) -> Self {
+        Self { store, config: Arc::new(config) }
+    }
+
+    /// The store below: for leases and maintenance.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The lease that says that process `owner` lives; [`Catalog::reap_orphans`] is given the owners whose lease is held.
+    #[must_use]
+    pub fn process_lease(owner: Owner) -> LeaseName {
+        LeaseName::new(&format!("process/{}", data_encoding::HEXLOWER.encode(&owner.0)))
+    }
+
+    /// When what `stamp` discards may be swept.
+    fn sweep_due(&self, stamp: Stamp) -> UnixMillis {
+        stamp.now.plus_millis(self.config.sweep_grace_millis)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut View<'_>) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || view(&*store, body)).await.map_err(|_| CatalogError::ShuttingDown)?
+    }
+
+    async fn write<T: Serialize + DeserializeOwned + Send + 'static>(
+        &self,
+        idempotency: Option<IdempotencyKey>,
+        body: impl FnMut(&mut Tx<'_>) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || transact(&*store, idempotency.as_ref(), body))
+            .await
+            .map_err(|_| CatalogError::ShuttingDown)?
+    }
+}

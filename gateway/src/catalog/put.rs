@@ -1,0 +1,300 @@
+//! Plain PUT: pending, pages, commit.
+
+use bytes::Bytes;
+use domicile_types::{DataId, ObjectKey, UnixMillis, UploadId};
+use serde::{Deserialize, Serialize};
+
+use super::bucket::{Bucket, same_bucket, unchanged_bucket};
+use super::delete::Removed;
+use super::extent::{Extent, ExtentId, ExtentPage};
+use super::garbage::{Debris, Origin};
+use super::object::{Body, HEAD_BYTES_MAX, NewObject, ObjectHead, Preconditions};
+use super::{Catalog, CatalogError, Stamp, compact, delete, garbage, keys};
+use crate::state::{Owner, Read, StoredRow, Tx, encode, limits};
+
+/// A body that is about to be sent to nodes.
+#[derive(Debug, Clone)]
+pub struct NewBody {
+    /// Drawn at random, for this attempt alone.
+    pub extent: ExtentId,
+    /// What its shards are stored under.
+    pub data: DataId,
+    /// The upload: drawn at random for a plain PUT (a multipart upload has its own).
+    pub upload: UploadId,
+    /// Pages whose shards are sent first, with their numbers: a small body's only page saves a transaction here.
+    pub pages: Vec<(u32, ExtentPage)>,
+}
+
+/// A body in progress. Ends in a commit, or in [`Catalog::abandon`]; if the process ends first, in the sweeper.
+#[derive(Debug)]
+pub struct Pending {
+    pub(super) bucket: Bucket,
+    pub(super) key: ObjectKey,
+    pub(super) extent: ExtentId,
+    pub(super) data: DataId,
+    pub(super) upload: UploadId,
+    /// The part that it will be, or none.
+    pub(super) part: Option<u16>,
+}
+
+impl Pending {
+    /// Which extent is being written.
+    #[must_use]
+    pub fn extent(&self) -> ExtentId {
+        self.extent
+    }
+
+    /// What its shards are stored under.
+    #[must_use]
+    pub fn data(&self) -> DataId {
+        self.data
+    }
+
+    /// The upload that it belongs to.
+    #[must_use]
+    pub fn upload(&self) -> UploadId {
+        self.upload
+    }
+
+    /// The part number, for a part.
+    #[must_use]
+    pub fn part(&self) -> Option<u16> {
+        self.part
+    }
+}
+
+/// The row that makes an unfinished body findable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PendingRow {
+    pub(super) origin: Origin,
+    #[serde(with = "compact::data_id")]
+    pub(super) data: DataId,
+    pub(super) owner: Owner,
+    pub(super) started: UnixMillis,
+}
+
+impl StoredRow for PendingRow {
+    const NAME: &'static str = "pending body";
+    const VERSION: u8 = 1;
+}
+
+/// Everything that a commit needs.
+#[derive(Debug, Clone)]
+pub struct PutCommit {
+    /// What the object is.
+    pub object: NewObject,
+    /// The shape of its body.
+    pub extent: Extent,
+    /// Pages that are not recorded yet in their final form.
+    pub pages: Vec<(u32, ExtentPage)>,
+    /// Judged once more, in the transaction.
+    pub conditions: Preconditions,
+}
+
+/// What a committed put did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOutcome {
+    /// When the object was committed.
+    pub last_modified: UnixMillis,
+    /// The object that it replaced, which is garbage now.
+    pub replaced: Option<Removed>,
+}
+
+impl Catalog {
+    /// Announces a body, durably, before any of its shards is sent.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchBucket`], [`CatalogError::PolicyChanged`], and what `conditions` refuse already.
+    pub async fn begin_put(
+        &self,
+        stamp: Stamp,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        body: NewBody,
+        conditions: &Preconditions,
+    ) -> Result<Pending, CatalogError> {
+        let NewBody { extent, data, upload, pages } = body;
+        let pending = Pending { bucket: bucket.clone(), key: key.clone(), extent, data, upload, part: None };
+        let (given, key, conditions) = (bucket.clone(), key.clone(), conditions.clone());
+        let owner = self.config.process;
+        self.write(None, move |tx| {
+            let bucket = unchanged_bucket(tx, &given)?;
+            if conditions != Preconditions::default() {
+                conditions.check(tx.get_row(&keys::object(bucket.id, &key))?.as_ref())?;
+            }
+            begin(tx, &bucket, extent, data, owner, stamp.now)?;
+            put_pages(tx, extent, &pages)
+        })
+        .await?;
+        Ok(pending)
+    }
+
+    /// Writes pages of a pending body, or writes them anew: before shards are sent, with where they will go; when a page
+    /// is full, with its sealed records.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotPending`] when the body was swept or abandoned meanwhile.
+    pub async fn record_pages(&self, pending: &Pending, pages: Vec<(u32, ExtentPage)>) -> Result<(), CatalogError> {
+        let extent = pending.extent;
+        self.write(None, move |tx| {
+            take_pending(tx, extent)?;
+            put_pages(tx, extent, &pages)
+        })
+        .await
+    }
+
+    /// Makes the pending body the current object of its key: head, pages, the garbage of what it replaces, and the end of
+    /// the pending row, in one transaction.
+    ///
+    /// # Errors
+    /// What `conditions` refuse; [`CatalogError::PolicyChanged`]; [`CatalogError::NotPending`]. The body is still pending
+    /// then: place again, or [`Catalog::abandon`] it.
+    pub async fn commit_put(
+        &self,
+        stamp: Stamp,
+        pending: &Pending,
+        commit: PutCommit,
+    ) -> Result<PutOutcome, CatalogError> {
+        if pending.part.is_some() || commit.extent.id != pending.extent || commit.extent.bytes != commit.object.size {
+            return Err(CatalogError::Inconsistent { what: "a put whose extent is not the one begun" });
+        }
+        let idempotency = stamp.idempotency("commit-put", &[pending.extent.as_bytes()]);
+        let due = self.sweep_due(stamp);
+        let (given, key, extent) = (pending.bucket.clone(), pending.key.clone(), pending.extent);
+        let PutCommit { object, extent: shape, pages, conditions } = commit;
+        let head = ObjectHead {
+            object,
+            last_modified: stamp.now,
+            data: pending.data,
+            upload: pending.upload,
+            body: Body::Whole(shape),
+        };
+        self.write(Some(idempotency), move |tx| {
+            let bucket = unchanged_bucket(tx, &given)?;
+            take_pending(tx, extent)?;
+            put_pages(tx, extent, &pages)?;
+            tx.delete(keys::pending(extent))?;
+            put_head(tx, &bucket, &key, &head, &conditions, due)
+        })
+        .await
+    }
+
+    /// Gives up a pending body: what was sent of it becomes garbage at once. Nothing, when that is done already.
+    pub async fn abandon(&self, stamp: Stamp, pending: &Pending) -> Result<(), CatalogError> {
+        let extent = pending.extent;
+        self.write(None, move |tx| match tx.get_row::<PendingRow>(&keys::pending(extent))? {
+            Some(row) => discard_pending(tx, extent, row, stamp.now),
+            None => Ok(()),
+        })
+        .await
+    }
+}
+
+/// Writes the pending row of a new extent.
+pub(super) fn begin(
+    tx: &mut Tx<'_>,
+    bucket: &Bucket,
+    extent: ExtentId,
+    data: DataId,
+    owner: Owner,
+    started: UnixMillis,
+) -> Result<(), CatalogError> {
+    Ok(tx.put_row(keys::pending(extent), &PendingRow { origin: bucket.origin(), data, owner, started })?)
+}
+
+/// The pending row, which must be there.
+pub(super) fn take_pending(tx: &mut Tx<'_>, extent: ExtentId) -> Result<PendingRow, CatalogError> {
+    tx.get_row(&keys::pending(extent))?.ok_or(CatalogError::NotPending)
+}
+
+/// Turns a pending row into garbage.
+pub(super) fn discard_pending(
+    tx: &mut Tx<'_>,
+    extent: ExtentId,
+    row: PendingRow,
+    due: UnixMillis,
+) -> Result<(), CatalogError> {
+    tx.delete(keys::pending(extent))?;
+    garbage::discard(tx, &row.origin, row.data, Debris::Extent(extent), due)
+}
+
+pub(super) fn put_pages(tx: &mut Tx<'_>, extent: ExtentId, pages: &[(u32, ExtentPage)]) -> Result<(), CatalogError> {
+    for (number, page) in pages {
+        let value = encode(page)?;
+        fits("an extent page", value.len(), limits::VALUE_BYTES_MAX)?;
+        tx.put(keys::extent_page(extent, *number), value)?;
+    }
+    Ok(())
+}
+
+/// Puts `head` at `key` if `conditions` allow, and makes garbage of what was there.
+pub(super) fn put_head(
+    tx: &mut Tx<'_>,
+    bucket: &Bucket,
+    key: &ObjectKey,
+    head: &ObjectHead,
+    conditions: &Preconditions,
+    due: UnixMillis,
+) -> Result<PutOutcome, CatalogError> {
+    let row = keys::object(bucket.id, key);
+    let present: Option<ObjectHead> = tx.get_row(&row)?;
+    conditions.check(present.as_ref())?;
+    let replaced = present.map(|present| delete::discard_object(tx, bucket, &present, due)).transpose()?;
+    let value = encode(head)?;
+    fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
+    tx.put(row, value)?;
+    Ok(PutOutcome { last_modified: head.last_modified, replaced })
+}
+
+/// Refuses what is too large for its row.
+pub(super) fn fits(what: &'static str, bytes: usize, maximum: usize) -> Result<(), CatalogError> {
+    if bytes <= maximum { Ok(()) } else { Err(CatalogError::TooLarge { what, bytes, maximum }) }
+}
+
+impl Catalog {
+    /// Replaces the tags of an object and the classification that follows. Returns the head as it is then.
+    pub async fn set_object_tags(
+        &self,
+        stamp: Stamp,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        tags: super::Tags,
+        classification: domicile_types::Classification,
+    ) -> Result<(), CatalogError> {
+        let idempotency = stamp.idempotency("set-object-tags", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
+        let (given, key) = (bucket.clone(), key.clone());
+        self.write(Some(idempotency), move |tx| {
+            let bucket = same_bucket(tx, &given)?;
+            let row = keys::object(bucket.id, &key);
+            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
+            head.object.tags.clone_from(&tags);
+            head.object.classification = classification.clone();
+            let value = encode(&head)?;
+            fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
+            Ok(tx.put(row, value)?)
+        })
+        .await
+    }
+
+    /// Replaces the wrapped data key of an object, if it is still the `old` one: rotation of the bucket's key.
+    pub async fn rewrap_object(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        old: &Bytes,
+        new: Bytes,
+    ) -> Result<(), CatalogError> {
+        let (given, key, old) = (bucket.clone(), key.clone(), old.clone());
+        self.write(None, move |tx| {
+            let bucket = same_bucket(tx, &given)?;
+            let row = keys::object(bucket.id, &key);
+            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
+            if head.object.wrapped_key != old {
+                return Err(CatalogError::PreconditionFailed);
+            }
+            head.object.wrapped_key = new.clone();
+            Ok(tx.put_row(row, &head)?)
+        })
+        .await
+    }
+}

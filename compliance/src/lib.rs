@@ -10,6 +10,7 @@
 //! [`Question`], and [`Lawbook::decide`] it. The [`Ruling`] holds the [`Decision`](domicile_types::Decision) for the log
 //! and, when everything required is allowed, the [`Permit`] that other crates demand before they act.
 
+pub mod audit;
 pub mod decide;
 pub mod pack;
 pub mod place;

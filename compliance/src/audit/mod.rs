@@ -1,0 +1,49 @@
+//! The audit log: entries before and after every operation, in a Merkle log that nodes witness.
+//!
+//! *In scope*: the C2SP tile log and its proofs (`tree`, `tile`, `note`, `checkpoint`, `proof`), the durable log with its
+//! one committing thread (`log`), witnesses of a logged intent, tickets and their check, commitments and the erasable
+//! store of what they hide, verification and export.
+//!
+//! *Out of scope*: what is lawful (`decide`), sockets, and what a node serves for a ticket.
+
+mod checkpoint;
+mod commit;
+mod examine;
+mod intent;
+mod log;
+mod memory;
+mod note;
+mod proof;
+mod publish;
+mod queue;
+mod read;
+mod recover;
+mod ticket;
+mod tile;
+mod tree;
+mod wal;
+mod zeroed;
+
+pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+pub use commit::{Committed, FatalError, OnFatal};
+pub use examine::{LogFault, SeenCheckpoint};
+pub use intent::{Intending, IntentDraft, LoggedIntent};
+pub use log::{Appending, AuditLog, Clock, KEY_FILE, LogConfig, LogLimits, OpenError, Recovery};
+pub use memory::{CheckpointMemory, Observation};
+pub use note::{
+    KeyName, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NoteError, NoteSignature, NoteSigner, SignedNote, VerifierKey,
+};
+pub use proof::{LogProof, PROOF_BYTES_MAX, ProofError};
+pub use publish::PublishError;
+pub use queue::AppendError;
+pub use read::{ReadError, StoredEntry};
+pub use ticket::{TICKET_BYTES_MAX, Ticket, TicketError, TicketRules, TicketVerifier, VerifiedTicket};
+pub use tile::{
+    BundleCut, TILE_HEIGHT, TILE_WIDTH, Tile, TileBuilder, TileError, TileKind, TileName, TileReader, bundle_entries,
+    read_tile,
+};
+pub use tree::{
+    EdgeTree, NodeSource, NotRemembered, TreeHash, consistency_holds, consistency_path, inclusion_holds,
+    inclusion_path, root,
+};
+pub use wal::WalFault;

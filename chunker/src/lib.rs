@@ -1,1 +1,39 @@
-//! domicile-chunker
+//! Segments: seal, code, hash, manifest; any range back from any k shards.
+#![doc = include_str!("../FORMAT.md")]
+
+mod buffer;
+mod derive;
+mod encoder;
+mod erasure;
+mod keys;
+mod layout;
+mod manifest;
+mod message;
+mod open;
+mod plan;
+mod read;
+mod seal;
+mod segment;
+
+pub use crate::buffer::{BufferPool, PooledBuffer};
+pub use crate::encoder::{EncodeError, Encoder, EncoderConfig, SaltSeed};
+pub use crate::erasure::{ReconstructError, reconstruct};
+pub use crate::keys::{
+    DataKey, KEY_BYTES, Kek, ObjectName, RootKey, TenantKey, UnwrapError, WRAPPED_KEY_BYTES, WrapContext, WrappedKey,
+    XNONCE_BYTES, unwrap_data_key, wrap_data_key,
+};
+pub use crate::layout::{
+    CHUNK_BYTES, CHUNKS_PER_SHARD, CODED_CHUNK_BYTES, LayoutError, SHARD_ALIGN_BYTES, SHARD_BYTES_MAX,
+    SHARD_PLAINTEXT_BYTES, SegmentLayout, ShardRange, TAG_BYTES, WHOLE_COPY_BYTES_MAX, segment_bytes_max,
+};
+pub use crate::manifest::{
+    Manifest, ManifestError, NewManifest, OBJECT_BYTES_MAX, PACKS_MAX, PARTS_MAX, PageName, Part, PartEntry, PartError,
+    SEALED_VALUE_BYTES_MAX, SealId, SealedManifest, SealedPage, open_manifest, seal_multipart, seal_object, seal_part,
+};
+pub use crate::open::{
+    OpenError, SegmentOpener, ShardPiece, discard_corrupt, open_chunks, open_segment, rebuild_shards,
+};
+pub use crate::plan::{ReadError, ReadPlan, ReadStep};
+pub use crate::read::SegmentRead;
+pub use crate::seal::{CipherSegment, SealedSegment, seal_segment, sealed_bytes_max};
+pub use crate::segment::{Cut, PART_WHOLE, PartContext, SegmentContext, SegmentRecord};

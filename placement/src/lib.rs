@@ -22,19 +22,25 @@
 //!
 //! [`Permit`]: domicile_compliance::Permit
 
+mod check;
 mod durability;
 #[cfg(test)]
 mod fixtures;
+mod place;
 mod plan;
+#[cfg(test)]
+mod properties;
 mod read;
 mod refusal;
 mod rendezvous;
 mod request;
 mod roster;
 
+pub use crate::check::{Assignment, Assignments, Violation, check};
 pub use crate::durability::{Durability, DurabilityError, durability};
+pub use crate::place::{auto_profile, place, place_excluding};
 pub use crate::plan::{Plan, PlannedShard};
 pub use crate::read::{HeldBy, UNMEASURED_LATENCY, read_order};
-pub use crate::refusal::{Census, HeldFault, PlacementRefusal, Removed, RuleRemoval, Shortage};
+pub use crate::refusal::{Census, HeldFault, PlacementRefusal, Removed, RuleRemoval, Shortage, removals};
 pub use crate::request::{HeldShard, PlacementRequest, PlacementSeed};
 pub use crate::roster::{Network, NodeRecord, NodeState, Roster, RosterError};

@@ -1,8 +1,9 @@
 //! Why a segment cannot be placed: what each constraint left over, and what would help.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use domicile_types::{CodeProfile, NodeId, RuleRef};
+use domicile_types::{CodeProfile, Finding, NodeId, RuleRef, Subject, Verdict};
 use serde::Serialize;
 
 /// Why there is no plan.
@@ -193,6 +194,24 @@ impl fmt::Display for RuleRemoval {
         write!(f, "{} by {}/{}", self.nodes, self.rule.pack, self.rule.rule)?;
         if self.rule.cite.is_empty() { Ok(()) } else { write!(f, ", {}", self.rule.cite) }
     }
+}
+
+/// How many nodes each rule denied, most nodes first; a node under several rules counts under each. Also for a ruling
+/// without a permit, where the law leaves no node at all and placement is never asked.
+#[must_use]
+pub fn removals<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<RuleRemoval> {
+    let mut denied: BTreeMap<&RuleRef, BTreeSet<NodeId>> = BTreeMap::new();
+    for finding in findings {
+        if let (Verdict::Deny, Subject::Node(node)) = (finding.verdict, finding.subject) {
+            finding.rules.iter().for_each(|rule| {
+                denied.entry(rule).or_default().insert(node);
+            });
+        }
+    }
+    let counted = denied.into_iter().map(|(rule, nodes)| RuleRemoval { rule: rule.clone(), nodes: nodes.len() });
+    let mut removals: Vec<RuleRemoval> = counted.collect();
+    removals.sort_by(|a, b| b.nodes.cmp(&a.nodes).then_with(|| a.rule.cmp(&b.rule)));
+    removals
 }
 
 /// `1 node`, `2 nodes`.

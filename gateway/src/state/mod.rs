@@ -27,16 +27,22 @@
 //! closures that return lists of operations (reads that depend on reads need rounds), an async trait (costs above). Cost:
 //! one thread hop per transaction (about 10 microseconds) and one parked thread per transaction in flight.
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod encoding;
+#[cfg(test)]
+pub(crate) mod fault;
 mod lease;
 pub mod limits;
 mod memory;
+mod rocks;
 mod store;
 mod transact;
 
 pub use encoding::{DecodeError, StoredRow, decode, encode};
 pub use lease::{Held, LeaseError, LeaseName, Owner, acquire_lease, release_lease, renew_lease, require_lease};
 pub use memory::MemoryStore;
+pub use rocks::{OpenError, RocksConfig, RocksStore};
 pub(crate) use store::after_prefix;
 pub use store::{
     CommitError, KeyRange, KeyedRow, Order, Reads, Row, Session, Store, StoreClock, StoreError, Version, Writes,

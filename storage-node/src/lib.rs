@@ -6,4 +6,6 @@
 //! *Out of scope*: law (the gateway decides, the node only checks its own place), keys and plaintext (none ever get here),
 //! object names (none ever get here either), and rust-ipfs itself (`domicile-swarm`).
 
+mod database;
 pub mod identity_tls;
+pub mod store;

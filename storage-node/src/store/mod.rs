@@ -1,0 +1,191 @@
+//! The shard store: append-only segment files, an index in RocksDB, one writer thread.
+//!
+//! *In scope*: keeping shards under data ids, durably before acknowledgement; reading them back whole or in part, checked;
+//! giving space back; starting after a crash.
+//!
+//! *Out of scope*: who may do so (`admission`), HTTP, receipts, clocks. `now` comes with every call.
+//!
+//! INVARIANT: an acknowledged put is in the segment files and synced. The index never says more than they do.
+
+mod batch;
+mod disk;
+mod files;
+mod format;
+mod incoming;
+mod index;
+mod open;
+mod read;
+mod recovery;
+mod rows;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use domicile_node_protocol::{LeafHash, ResolvedRange};
+use domicile_types::{DataId, ShardCid, UnixMillis};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::database::DatabaseError;
+
+pub use self::incoming::{IncomingError, IncomingShard, VerifiedShard};
+pub use self::open::{Opened, StoreConfig, open};
+pub use self::read::ReadError;
+pub use self::recovery::OpenError;
+pub use self::rows::Totals;
+pub use self::writer::StoreFault;
+
+use self::files::SegmentFiles;
+use self::index::Index;
+use self::writer::{Note, Request};
+
+/// Requests that may wait for the writer.
+const QUEUE_REQUESTS_MAX: usize = 1024;
+
+/// An open shard store. Cheap calls, from any thread; [`ShardStore::read`] blocks on the disk.
+pub struct ShardStore {
+    files: Arc<SegmentFiles>,
+    index: Index,
+    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    totals: Arc<Mutex<Totals>>,
+    capacity_bytes: u64,
+}
+
+/// On whose behalf, under which ticket, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand {
+    /// What the shard is stored under.
+    pub data: DataId,
+    /// Leaf hash of the ticket's intent.
+    pub ticket: LeafHash,
+    /// By the node's clock.
+    pub now: UnixMillis,
+}
+
+/// Why a put was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PutError {
+    /// No space: by the configured capacity, or by the disk.
+    #[error("no space for the shard: use another node, or raise the node's capacity_bytes if the disk has room")]
+    Full,
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why a delete was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteError {
+    /// The data id has no claim on such a shard.
+    #[error("no such shard under this data id")]
+    NotFound,
+    /// Not even space for the record of the release.
+    #[error("no space to record the deletion: free space on the node's disk")]
+    Full,
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What the index knows of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Here, under the data id.
+    Here {
+        /// Its length.
+        bytes: u64,
+    },
+    /// Here, under the data id, but its bytes are damaged.
+    Corrupt,
+    /// Here, under other data ids only.
+    UnderOtherData,
+    /// Not here.
+    Nowhere,
+}
+
+impl ShardStore {
+    /// Keeps `shard` under `errand.data`. Acknowledged once it is durable; again the same is acknowledged at once.
+    pub async fn put(&self, shard: VerifiedShard, errand: Errand) -> Result<(), PutError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Store { shard, note: errand.into(), answer }).await.ok_or(PutError::Closed)?;
+        answered.await.unwrap_or(Err(PutError::Closed))
+    }
+
+    /// Drops the claim of `errand.data` on a shard; its length. The last claim takes the bytes with it.
+    pub async fn delete(&self, cid: ShardCid, errand: Errand) -> Result<u64, DeleteError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Release { cid, note: errand.into(), answer }).await.ok_or(DeleteError::Closed)?;
+        answered.await.unwrap_or(Err(DeleteError::Closed))
+    }
+
+    /// What the index knows of `cid` under `data`. Reads the index only.
+    pub fn find(&self, cid: &ShardCid, data: &DataId) -> Result<Found, DatabaseError> {
+        read::find(&self.index, cid, data)
+    }
+
+    /// The bytes of `range` of a shard, or all of it, checked: a whole shard against its name, a part against the
+    /// checksums of the 16,400-byte groups it touches. Blocks on the disk: not for an event loop.
+    pub fn read(&self, cid: &ShardCid, data: &DataId, range: Option<ResolvedRange>) -> Result<Bytes, ReadError> {
+        let result = read::read(&self.files, &self.index, cid, data, range);
+        if let Err(ReadError::Damaged { sequence }) = result {
+            let queue = self.queue.lock().clone();
+            if let Some(queue) = queue
+                && queue.try_send(Request::MarkCorrupt { cid: *cid, sequence }).is_err()
+            {
+                tracing::warn!(shard = %cid, "cannot mark a corrupt shard now: its next reader will");
+            }
+        }
+        result
+    }
+
+    /// Sums over the whole store, as of the last batch.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        *self.totals.lock()
+    }
+
+    /// Bytes it may take on disk.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> u64 {
+        self.capacity_bytes
+    }
+
+    /// Bytes that are still free of its capacity.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.capacity_bytes.saturating_sub(self.totals().used_bytes)
+    }
+
+    /// Finishes what was asked, then ends the writer. Blocks; later puts and deletes are refused.
+    pub fn close(&self) {
+        drop(self.queue.lock().take());
+        if let Some(writer) = self.writer.lock().take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer of the shard store ended in a panic");
+        }
+    }
+
+    async fn send(&self, request: Request) -> Option<()> {
+        let queue = self.queue.lock().clone()?;
+        queue.send(request).await.ok()
+    }
+}
+
+impl Drop for ShardStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl From<Errand> for Note {
+    fn from(errand: Errand) -> Self {
+        Self { data: errand.data, ticket: errand.ticket, time: errand.now }
+    }
+}

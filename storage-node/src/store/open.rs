@@ -1,0 +1,162 @@
+//! Opening a store: what is there, what is missing, and the thread that writes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::disk::{Disk, RealDisk};
+use super::files::SegmentFiles;
+use super::format::{FileHeader, StoreId};
+use super::index::Index;
+use super::recovery::{OpenError, Recovered, Tail, check_index, recover};
+use super::writer::{CurrentFile, StoreFault, Writer, WriterParts, create_file};
+use super::{QUEUE_REQUESTS_MAX, ShardStore};
+use crate::database::Database;
+
+/// The least length of a segment file, in bytes: three full shards and their headers.
+const SEGMENT_BYTES_MIN: u64 = 4 << 20;
+
+/// Where a store is and how large it may get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Holds `segments/` and `index/`; made if there is none.
+    pub directory: PathBuf,
+    /// Bytes it may take on disk.
+    pub capacity_bytes: u64,
+    /// Where one segment file ends and the next begins, in bytes.
+    pub segment_bytes_max: u64,
+    /// If there are segment files but no index: make the index from them instead of refusing.
+    pub rebuild_index: bool,
+}
+
+/// An open store.
+pub struct Opened {
+    /// The store.
+    pub store: ShardStore,
+    /// Whether its index was made from the segment files just now. Tickets and counters are then gone: every ticket from
+    /// before must be refused, or it could be spent twice.
+    pub rebuilt: bool,
+    pub(crate) database: Arc<Database>,
+}
+
+/// Opens the store, bringing the index up to date with the segment files. `fresh_id` names it if it is new.
+pub fn open(config: &StoreConfig, fresh_id: [u8; 16]) -> Result<Opened, OpenError> {
+    open_on(Box::new(RealDisk), config, fresh_id, |fault| {
+        let error: &dyn std::error::Error = &fault;
+        tracing::error!(error, "the shard store cannot go on: ending the process");
+        // Nobody may retry a failed sync, and nothing may be acknowledged after one.
+        std::process::abort();
+    })
+}
+
+/// [`open`] on any disk, with any end.
+pub(crate) fn open_on(
+    disk: Box<dyn Disk>,
+    config: &StoreConfig,
+    fresh_id: StoreId,
+    on_fault: impl FnOnce(StoreFault) + Send + 'static,
+) -> Result<Opened, OpenError> {
+    if config.segment_bytes_max < SEGMENT_BYTES_MIN {
+        return Err(OpenError::SegmentsTooSmall { bytes: config.segment_bytes_max, bytes_min: SEGMENT_BYTES_MIN });
+    }
+    let directory = &config.directory;
+    let io = |source| OpenError::Io { path: directory.clone(), source };
+    let files = Arc::new(SegmentFiles::new(directory.join("segments")).map_err(io)?);
+    let index_directory = directory.join("index");
+    let on_disk = files.list().map_err(io)?;
+    let rebuilt = !has_database(&index_directory) && !on_disk.is_empty();
+    if rebuilt && !config.rebuild_index {
+        return Err(OpenError::IndexMissing { path: index_directory });
+    }
+    let damaged = |source| OpenError::IndexDamaged { path: index_directory.clone(), source };
+    let create = !has_database(&index_directory);
+    let database = Arc::new(Database::open(&index_directory, create).map_err(damaged)?);
+    let index = Index::new(Arc::clone(&database));
+    let store_id = match index.store_id().map_err(damaged)? {
+        Some(id) => id,
+        None => {
+            let id = if rebuilt { id_of_files(&files)? } else { fresh_id };
+            index.set_store_id(id).and_then(|()| database.sync()).map_err(damaged)?;
+            id
+        }
+    };
+    check_index(&index, &index_directory)?;
+    let Recovered { tail, dead } = recover(&files, &index, store_id)?;
+    let (current, next_sequence) =
+        current_file(disk.as_ref(), &files, store_id, tail, config.segment_bytes_max).map_err(io)?;
+    let totals = Arc::new(Mutex::new(index.totals().map_err(damaged)?));
+    let mut writer = Writer::new(WriterParts {
+        disk,
+        files: Arc::clone(&files),
+        database: Arc::clone(&database),
+        store: store_id,
+        capacity_bytes: config.capacity_bytes,
+        segment_bytes_max: config.segment_bytes_max,
+        current,
+        next_sequence,
+        totals: Arc::clone(&totals),
+    });
+    let (queue, requests) = mpsc::channel(QUEUE_REQUESTS_MAX);
+    let run = move || {
+        if let Err(fault) = writer.reclaim(&dead).and_then(|()| writer.run(requests)) {
+            on_fault(fault);
+        }
+    };
+    let thread = std::thread::Builder::new().name("shard-writer".to_owned()).spawn(run).map_err(io)?;
+    let store = ShardStore {
+        files,
+        index,
+        queue: Mutex::new(Some(queue)),
+        writer: Mutex::new(Some(thread)),
+        totals,
+        capacity_bytes: config.capacity_bytes,
+    };
+    Ok(Opened { store, rebuilt, database })
+}
+
+/// RocksDB's own sign that a database was made here.
+fn has_database(directory: &Path) -> bool {
+    directory.join("CURRENT").exists()
+}
+
+/// The id that the oldest file carries; recovery checks that the others agree.
+fn id_of_files(files: &SegmentFiles) -> Result<StoreId, OpenError> {
+    let io = |source| OpenError::Io { path: files.directory().to_owned(), source };
+    for file in files.list().map_err(io)? {
+        let bytes = std::fs::File::open(files.path(file)).and_then(|handle| {
+            let mut block = vec![0; super::format::BLOCK_BYTES];
+            std::os::unix::fs::FileExt::read_exact_at(&handle, &mut block, 0).map(|()| block)
+        });
+        let header = bytes.ok().as_deref().and_then(FileHeader::decode);
+        return header.map(|header| header.store).ok_or_else(|| OpenError::SegmentDamaged {
+            path: files.path(file),
+            offset: 0,
+            what: "its header does not hold",
+        });
+    }
+    Err(OpenError::SegmentMissing { path: files.path(1) })
+}
+
+/// The file that writing goes on in, and the next sequence number.
+fn current_file(
+    disk: &dyn Disk,
+    files: &SegmentFiles,
+    store: StoreId,
+    tail: Option<Tail>,
+    segment_bytes_max: u64,
+) -> io::Result<(CurrentFile, u64)> {
+    match tail {
+        Some(Tail { file, end, next_sequence }) => {
+            let writer = disk.open(&files.path(file))?;
+            // Allocated anew by the first batch: recovery cut off everything behind the end.
+            Ok((CurrentFile { number: file, end, allocated: end, writer }, next_sequence))
+        }
+        None => {
+            let header = FileHeader { store, file: 1, first_sequence: 1 };
+            Ok((create_file(disk, files, header, segment_bytes_max)?, 1))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A disk that fails when told to.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use parking_lot::Mutex;
+
+use super::super::disk::{Disk, RealDisk, SegmentWriter};
+use super::*;
+
+/// What goes wrong, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// No more space is to be had; what is allocated stays.
+    Full,
+    /// The next sync fails.
+    Sync,
+    /// The next write of a batch reaches the disk up to this many bytes, then the power fails.
+    TornWrite(usize),
+}
+
+#[derive(Clone)]
+pub(crate) struct FaultyDisk(pub(crate) Arc<Mutex<Fault>>);
+
+struct FaultyWriter {
+    real: Box<dyn SegmentWriter>,
+    fault: Arc<Mutex<Fault>>,
+}
+
+impl Disk for FaultyDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentWriter>> {
+        Ok(Box::new(FaultyWriter { real: RealDisk.open(path)?, fault: Arc::clone(&self.0) }))
+    }
+}
+
+impl SegmentWriter for FaultyWriter {
+    fn allocate(&mut self, end: u64) -> io::Result<()> {
+        match *self.fault.lock() {
+            Fault::Full => Err(io::ErrorKind::StorageFull.into()),
+            _ => self.real.allocate(end),
+        }
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match *self.fault.lock() {
+            Fault::TornWrite(written) => {
+                let written = written.min(bytes.len()) / 4096 * 4096;
+                self.real.write_at(&bytes[..written], offset)?;
+                self.real.sync()?;
+                Err(io::Error::other("power failure"))
+            }
+            _ => self.real.write_at(bytes, offset),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match *self.fault.lock() {
+            Fault::Sync => Err(io::Error::from_raw_os_error(5)),
+            _ => self.real.sync(),
+        }
+    }
+}
+
+/// A store on a faulty disk, the switch for its faults, and where the end of its writer is told.
+pub(crate) fn open_faulty(config: &StoreConfig) -> (ShardStore, Arc<Mutex<Fault>>, mpsc::Receiver<String>) {
+    let fault = Arc::new(Mutex::new(Fault::None));
+    let (tell, told) = mpsc::channel();
+    let disk = Box::new(FaultyDisk(Arc::clone(&fault)));
+    let opened = open_on(disk, config, [7; 16], move |fault| tell.send(fault.to_string()).unwrap()).unwrap();
+    (opened.store, fault, told)
+}
+
+#[test]
+fn a_full_disk_refuses_shards_loses_nothing_and_still_takes_deletes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, fault, _told) = open_faulty(&config(directory.path()));
+    let kept = put(&store, &bytes(1, 1_000_000), 1).unwrap();
+    let goes = put(&store, &bytes(2, 1_000_000), 1).unwrap();
+    *fault.lock() = Fault::Full;
+    let mut refused = 0;
+    for seed in 10..20 {
+        refused += u32::from(put(&store, &bytes(seed, 1_000_000), 1) == Err(PutError::Full));
+    }
+    assert!(refused >= 8, "only {refused} of 10 were refused");
+    delete(&store, goes, 1).unwrap();
+    assert_eq!(store.read(&kept, &data(1), None).unwrap(), bytes(1, 1_000_000));
+    *fault.lock() = Fault::None;
+    put(&store, &bytes(30, 1_000_000), 1).unwrap();
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(store.read(&kept, &data(1), None).unwrap(), bytes(1, 1_000_000));
+    assert_eq!(store.find(&goes, &data(1)).unwrap(), Found::Nowhere);
+}
+
+#[test]
+fn a_failed_sync_ends_the_writer_and_acknowledges_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, fault, told) = open_faulty(&config(directory.path()));
+    let kept = put(&store, &bytes(1, 100_000), 1).unwrap();
+    *fault.lock() = Fault::Sync;
+    assert_eq!(put(&store, &bytes(2, 100_000), 1), Err(PutError::Closed));
+    assert!(told.recv().unwrap().contains("what is on the disk is unknown"));
+    *fault.lock() = Fault::None;
+    assert_eq!(put(&store, &bytes(3, 100_000), 1), Err(PutError::Closed), "nothing is tried after a failed sync");
+    drop(store);
+    assert_eq!(open(directory.path()).read(&kept, &data(1), None).unwrap(), bytes(1, 100_000));
+}

@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle, Options, WriteBatch};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle, Options, WriteBatch,
+};
 
 /// A column family: one table of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl Database {
                 None => batch.delete_cf(handle, key),
             }
         }
-        Ok(self.db.write(&batch)?)
+        Ok(self.db.write(batch)?)
     }
 
     /// Rows whose keys start with `prefix`, in key order.

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 
-use super::format::{
-    BATCH_HEADER_BYTES, BLOCK_BYTES, BatchHeader, RecordHeader, StoreId, padding_bytes, whole_blocks,
-};
+use super::format::{BATCH_HEADER_BYTES, BLOCK_BYTES, BatchHeader, RecordHeader, StoreId, padding_bytes, whole_blocks};
 
 /// A shard's bytes as they came from the connection, in pieces; copied once, into the batch.
 #[derive(Debug, Clone, Default)]

@@ -33,7 +33,8 @@ pub(crate) struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentWriter>> {
         let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(direct).open(path);
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(direct).open(path);
         let (file, direct) = match opened {
             Ok(file) => (file, true),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => (open_buffered(path)?, false),
@@ -55,7 +56,11 @@ impl SegmentWriter for RealWriter {
             Ok(()) => Ok(()),
             // No fallocate on this file system: the writes themselves will find the space, or not.
             Err(error) if unsupported(error.into()) => {
-                if self.file.metadata()?.len() < end { self.file.set_len(end) } else { Ok(()) }
+                if self.file.metadata()?.len() < end {
+                    self.file.set_len(end)
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => Err(error.into()),
         }

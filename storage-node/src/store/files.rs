@@ -36,7 +36,8 @@ impl SegmentFiles {
         let mut numbers = BTreeSet::new();
         for entry in std::fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|stem| stem.parse().ok());
+            let number: Option<u32> =
+                name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|stem| stem.parse().ok());
             numbers.extend(number);
         }
         Ok(numbers)

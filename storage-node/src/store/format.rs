@@ -337,9 +337,12 @@ mod tests {
 
     #[test]
     fn records_of_every_kind_round_trip_and_any_changed_byte_is_noticed() {
-        for (kind, shard_bytes) in
-            [(RecordKind::Stored, 1_049_600), (RecordKind::Stored, 1), (RecordKind::Claimed, 9), (RecordKind::Released, 9)]
-        {
+        for (kind, shard_bytes) in [
+            (RecordKind::Stored, 1_049_600),
+            (RecordKind::Stored, 1),
+            (RecordKind::Claimed, 9),
+            (RecordKind::Released, 9),
+        ] {
             let header = record(kind, shard_bytes);
             let mut bytes = Vec::new();
             header.encode(&mut bytes);

@@ -135,9 +135,6 @@ mod tests {
         let long = Bytes::from(vec![0; usize::try_from(SHARD_BYTES_MAX).unwrap()]);
         let mut incoming = IncomingShard::new();
         incoming.push(long).unwrap();
-        assert_eq!(
-            incoming.push(Bytes::from_static(b"x")),
-            Err(IncomingError::TooLong { bytes_max: SHARD_BYTES_MAX })
-        );
+        assert_eq!(incoming.push(Bytes::from_static(b"x")), Err(IncomingError::TooLong { bytes_max: SHARD_BYTES_MAX }));
     }
 }

@@ -93,8 +93,7 @@ pub(crate) fn read(
 fn is_damage(error: &io::Error) -> bool {
     /// `EIO` on every Linux.
     const EIO: i32 = 5;
-    error.raw_os_error() == Some(EIO)
-        || matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+    error.raw_os_error() == Some(EIO) || matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 /// The bytes, or `None` if they do not check.
@@ -132,7 +131,8 @@ fn pread(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
         let at = offset.saturating_add(file_bytes(bytes.len()));
-        let got = rustix::io::retry_on_intr(|| rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at))?;
+        let got =
+            rustix::io::retry_on_intr(|| rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at))?;
         if got == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -53,7 +53,9 @@ pub(crate) struct Note {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreFault {
     /// A write or sync of a segment file failed.
-    #[error("cannot write segment file {file}: what is on the disk is unknown; check the disk, then start the node again")]
+    #[error(
+        "cannot write segment file {file}: what is on the disk is unknown; check the disk, then start the node again"
+    )]
     Disk {
         /// Which file.
         file: u32,
@@ -286,8 +288,10 @@ impl Writer {
         let Some(payload_at) = self.buffer.push(record, payload) else {
             return Err(self.fault(io::Error::other("a record does not fit the batch buffer")));
         };
-        let place =
-            RecordPlace { file: self.current.number, payload_offset: self.current.end.saturating_add(file_bytes(payload_at)) };
+        let place = RecordPlace {
+            file: self.current.number,
+            payload_offset: self.current.end.saturating_add(file_bytes(payload_at)),
+        };
         index.apply(record, place)?;
         self.next_sequence += 1;
         Ok(())

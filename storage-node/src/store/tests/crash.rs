@@ -76,9 +76,8 @@ fn a_missing_index_refuses_the_start_and_is_rebuilt_when_asked() {
 
     assert!(matches!(open_at(directory.path()), Err(OpenError::IndexMissing { .. })));
     let rebuilding = StoreConfig { rebuild_index: true, ..config(directory.path()) };
-    let opened = super::super::open(&rebuilding, [8; 16]).unwrap();
-    assert!(opened.rebuilt);
-    let store = opened.store;
+    let Opened { store, rebuilt, .. } = super::super::open(&rebuilding, [8; 16]).unwrap();
+    assert!(rebuilt);
     assert_eq!(store.find(&cids[3], &data(1)).unwrap(), Found::UnderOtherData);
     assert_eq!(store.read(&cids[3], &data(2), None).unwrap(), bytes(3, 900_000));
     assert_eq!(store.find(&cids[5], &data(1)).unwrap(), Found::Nowhere, "a deleted shard came back");
@@ -125,7 +124,8 @@ fn a_broken_batch_with_a_finished_one_behind_it_is_no_torn_tail() {
     std::fs::remove_dir_all(directory.path().join("index")).unwrap();
     let segment = directory.path().join("segments/00000001.seg");
     let contents = std::fs::read(&segment).unwrap();
-    let second = contents.windows(4).enumerate().filter(|(_, window)| window == b"DBAT").map(|(at, _)| at).nth(1).unwrap();
+    let second =
+        contents.windows(4).enumerate().filter(|(_, window)| window == b"DBAT").map(|(at, _)| at).nth(1).unwrap();
     let mut file = std::fs::OpenOptions::new().write(true).open(segment).unwrap();
     file.seek(SeekFrom::Start(second as u64 + 10)).unwrap();
     file.write_all(&[0xff]).unwrap();

@@ -44,7 +44,10 @@ fn check(store: &ShardStore, claims: &BTreeSet<(u64, u8)>, damaged: &BTreeSet<u6
             if !claims.contains(&(number, claimant)) {
                 assert!(matches!(read, Err(ReadError::NotFound)), "shard {number} data {claimant}: {read:?}");
             } else if damaged.contains(&number) {
-                assert!(matches!(read, Err(ReadError::Damaged { .. } | ReadError::Corrupt)), "shard {number}: {read:?}");
+                assert!(
+                    matches!(read, Err(ReadError::Damaged { .. } | ReadError::Corrupt)),
+                    "shard {number}: {read:?}"
+                );
             } else {
                 assert_eq!(read.unwrap(), shard(number), "shard {number} data {claimant}");
             }

@@ -101,3 +101,13 @@ fn a_question_of_no_pack_or_of_a_pack_that_is_not_loaded_is_denied() {
     assert_eq!(unknown.decision.verdict, Verdict::Deny);
     assert_eq!(rules(&unknown), ["no-such-pack"]);
 }
+
+#[test]
+fn every_shipped_case_holds_and_every_rule_determines_one() {
+    let report = domicile_compliance::run_cases(&lawbook());
+    assert!(report.passed(), "{report}");
+    assert_eq!(report.packs.len(), 3);
+    for pack in &report.packs {
+        assert!(pack.results.len() >= 12, "{} has {} cases", pack.pack.pack, pack.results.len());
+    }
+}

@@ -1,8 +1,9 @@
-//! What a rule sees: the request that is put to Cedar. The schema of [`crate::pack::schema`] is its type.
+//! What a rule sees: the requests that are put to Cedar. The schema of [`crate::pack::schema`] is its type.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression as Expr};
+use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression as Expr, Schema};
 use domicile_types::{Classification, OperationKind, Party, Place, Subject, SubjectFacts, UnixMillis};
 
 use crate::decide::Ask;
@@ -20,9 +21,37 @@ pub(crate) struct Reading<'a> {
     pub(crate) now: UnixMillis,
 }
 
+/// The facts of one reading, before the terms.
+pub(crate) struct Facts {
+    pairs: Vec<(String, Expr)>,
+    principal: EntityUid,
+    action: EntityUid,
+    resource: EntityUid,
+}
+
+impl Facts {
+    /// The request that definitions are put to, validated against their schema.
+    pub(crate) fn for_definitions(&self, pack: &Pack) -> Result<Request, String> {
+        self.request(&BTreeMap::new(), pack.rules().definitions().schema())
+    }
+
+    /// The request that rules are put to, with every term and whether it holds, validated against their schema.
+    pub(crate) fn for_rules(&self, terms: &BTreeMap<&str, bool>, pack: &Pack) -> Result<Request, String> {
+        self.request(terms, pack.rules().schema())
+    }
+
+    fn request(&self, terms: &BTreeMap<&str, bool>, schema: &Schema) -> Result<Request, String> {
+        let terms = record(terms.iter().map(|(name, holds)| pair(name, Expr::new_bool(*holds))))?;
+        let pairs = self.pairs.iter().cloned().chain([pair("term", terms)]);
+        let context = Context::from_pairs(pairs).map_err(told)?;
+        let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
+        Request::new(principal, action, resource, context, Some(schema)).map_err(told)
+    }
+}
+
 impl Reading<'_> {
-    /// The request, validated against the pack's schema. Narrows `window` by every date that it looked at.
-    pub(crate) fn request(&self, window: &mut Window) -> Result<Request, String> {
+    /// What is so. Narrows `window` by every date that it looked at.
+    pub(crate) fn facts(&self, window: &mut Window) -> Result<Facts, String> {
         let facts = &self.ask.facts;
         let law = self.pack.facts();
         let party = facts.party.as_ref();
@@ -37,11 +66,8 @@ impl Reading<'_> {
         if let Some(party) = party {
             pairs.push(pair("party", self.party(law, party, window)?));
         }
-        let context = Context::from_pairs(pairs).map_err(told)?;
-        let principal = principal(facts)?;
-        let action = entity("Action", self.ask.action.name())?;
-        let resource = entity("Data", "data")?;
-        Request::new(principal, action, resource, context, Some(self.pack.rules().schema())).map_err(told)
+        let (action, resource) = (entity("Action", self.ask.action.name())?, entity("Data", "data")?);
+        Ok(Facts { pairs, principal: principal(facts)?, action, resource })
     }
 
     fn place(&self, law: &PackFacts, place: Place, party: Option<&Party>, window: &mut Window) -> Result<Expr, String> {

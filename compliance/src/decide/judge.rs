@@ -1,9 +1,11 @@
 //! One ask before the packs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision, Entities, PolicyId};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Decision as CedarDecision, Entities, PolicyId, PolicySet, Request, Response,
+};
 use domicile_types::{Finding, Obligation, PackId, Place, RuleRef, Verdict};
 
 use crate::decide::context::Reading;
@@ -132,37 +134,60 @@ impl Reasons {
     }
 }
 
-/// Puts one reading to Cedar. INVARIANT: a deny has at least one rule.
+/// Puts one reading to Cedar: the definitions, then the rules. INVARIANT: a deny has at least one rule.
 fn evaluate(reading: &Reading<'_>, window: &mut Window) -> (Verdict, Reasons) {
     let pack = reading.pack;
-    let request = match reading.request(window) {
-        Ok(request) => request,
-        // An action that the subject cannot take, by the schema. Denied like any error.
-        Err(problem) => {
-            let rule = format!("{RULE_ERROR}:request");
-            tracing::warn!(pack = %pack.id(), action = %reading.ask.action, problem, "a question does not fit the schema");
-            return (Verdict::Deny, Reasons::one(pack, rule, &pack.facts().default_cite));
+    let (verdict, reasons) = match respond(reading, window) {
+        Ok(response) => {
+            let reasons = named(pack, response.diagnostics().reason());
+            match response.decision() {
+                CedarDecision::Allow => (Verdict::Allow, reasons),
+                CedarDecision::Deny => (Verdict::Deny, reasons),
+            }
         }
+        Err(errors) => (Verdict::Deny, errors),
     };
-    let response = Authorizer::new().is_authorized(&request, pack.rules().policies(), &Entities::empty());
-    let mut errors = Reasons::default();
+    if reasons.rules.is_empty() {
+        // Nothing permitted, and nothing forbade either.
+        return (Verdict::Deny, Reasons::one(pack, NO_RULE_PERMITS.to_owned(), &pack.facts().default_cite));
+    }
+    (verdict, reasons)
+}
+
+/// The response of the rules, or what failed to evaluate.
+fn respond(reading: &Reading<'_>, window: &mut Window) -> Result<Response, Reasons> {
+    let pack = reading.pack;
+    // An action that the subject cannot take, by the schema, is denied like any error.
+    let misfit = |problem: String| {
+        tracing::warn!(pack = %pack.id(), action = %reading.ask.action, problem, "a question does not fit the schema");
+        Reasons::one(pack, format!("{RULE_ERROR}:request"), &pack.facts().default_cite)
+    };
+    let facts = reading.facts(window).map_err(misfit)?;
+    let mut terms: BTreeMap<&str, bool> = pack.facts().definitions.keys().map(|name| (name.as_str(), false)).collect();
+    if !terms.is_empty() {
+        let request = facts.for_definitions(pack).map_err(misfit)?;
+        let response = authorize(pack, &request, pack.rules().definitions().policies())?;
+        for name in response.diagnostics().reason() {
+            if let Some(holds) = terms.get_mut(AsRef::<str>::as_ref(name)) {
+                *holds = true;
+            }
+        }
+    }
+    let request = facts.for_rules(&terms, pack).map_err(misfit)?;
+    authorize(pack, &request, pack.rules().policies())
+}
+
+/// Cedar's response, or every policy that failed to evaluate. Cedar itself would skip those.
+fn authorize(pack: &Pack, request: &Request, policies: &PolicySet) -> Result<Response, Reasons> {
+    let response = Authorizer::new().is_authorized(request, policies, &Entities::empty());
+    let mut failed = Reasons::default();
     for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
         let rule: &str = error.policy_id().as_ref();
         tracing::warn!(pack = %pack.id(), rule, %error, "a rule failed to evaluate: denied");
         let cite = pack.rules().rules().get(rule).map_or(pack.facts().default_cite.as_str(), |rule| &rule.cite);
-        errors.join(Reasons::one(pack, format!("{RULE_ERROR}:{rule}"), cite));
+        failed.join(Reasons::one(pack, format!("{RULE_ERROR}:{rule}"), cite));
     }
-    if !errors.rules.is_empty() {
-        return (Verdict::Deny, errors);
-    }
-    let reasons = named(pack, response.diagnostics().reason());
-    match response.decision() {
-        CedarDecision::Allow => (Verdict::Allow, reasons),
-        CedarDecision::Deny if reasons.rules.is_empty() => {
-            (Verdict::Deny, Reasons::one(pack, NO_RULE_PERMITS.to_owned(), &pack.facts().default_cite))
-        }
-        CedarDecision::Deny => (Verdict::Deny, reasons),
-    }
+    if failed.rules.is_empty() { Ok(response) } else { Err(failed) }
 }
 
 fn named<'a>(pack: &Pack, ids: impl Iterator<Item = &'a PolicyId>) -> Reasons {

@@ -40,6 +40,8 @@ pub struct PackFacts {
     pub groups: BTreeMap<String, Group>,
     /// Its numbers: `context.pack.thresholds.<name>`.
     pub thresholds: BTreeMap<String, i64>,
+    /// Its terms, each a Cedar expression over `context`: `context.term.<name>` in rules.
+    pub definitions: BTreeMap<String, String>,
 }
 
 /// Which algorithms a regime admits.
@@ -82,6 +84,8 @@ struct RawPack {
     groups: BTreeMap<String, RawGroup>,
     #[serde(default)]
     thresholds: BTreeMap<String, i64>,
+    #[serde(default)]
+    definitions: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +139,9 @@ impl PackFacts {
                 return Err(reader.fault(&format!("thresholds.{name}"), "is negative: a count is at least 0"));
             }
         }
+        for name in raw.definitions.keys() {
+            reader.identifier("definitions", name)?;
+        }
         Ok(Self {
             title: raw.title,
             as_of: raw.as_of,
@@ -149,6 +156,7 @@ impl PackFacts {
             territory,
             groups,
             thresholds: raw.thresholds,
+            definitions: raw.definitions,
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds | read by |
 //! |---|---|---|
-//! | `pack.toml` | facts: territory map, groups with dates, thresholds, retention, evidence minimum | [`facts`] |
+//! | `pack.toml` | facts: territory map, groups with dates, thresholds, retention, evidence minimum, definitions | [`facts`] |
 //! | `rules.cedar` | rules, each with `@id` and `@cite`, some with `@limb` and `@obligation` | [`rules`] |
 //! | `cases.toml` | scenarios with the decision they must come to | [`crate::cases`] |
 //! | `SOURCES.md` | where each fact comes from and what is unverified; people read it, but it must be there | nobody |
@@ -10,6 +10,7 @@
 //! A pack that does not parse, or whose rules do not validate in Cedar's strict mode against the schema made from its own
 //! facts ([`schema`]), is not loaded at all.
 
+mod definitions;
 pub mod error;
 pub mod facts;
 mod files;

@@ -8,6 +8,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, 
 use domicile_types::{Limb, Obligation};
 use miette::Diagnostic;
 
+use crate::pack::definitions::Definitions;
 use crate::pack::{PackFacts, PackFiles, PackLoadError, schema};
 
 /// The annotations a rule may bear. A misspelt one would silently lose its meaning.
@@ -38,6 +39,7 @@ pub struct RuleBook {
     policies: PolicySet,
     schema: Schema,
     rules: BTreeMap<String, Rule>,
+    definitions: Definitions,
 }
 
 impl RuleBook {
@@ -61,12 +63,9 @@ impl RuleBook {
                 .add(policy.new_id(PolicyId::new(&id)))
                 .map_err(|_| reader.annotation(line, &id, "another rule has this @id: give each its own"))?;
         }
-        let schema = schema::schema(facts).map_err(|problem| PackLoadError::Fact {
-            path: files.path("pack.toml"),
-            fact: "the schema that the facts make".to_owned(),
-            problem,
-        })?;
-        let book = Self { policies, schema, rules };
+        let schema = schema::parse(&schema::schema_text(facts), files)?;
+        let definitions = Definitions::parse(facts, files)?;
+        let book = Self { policies, schema, rules, definitions };
         book.validate(&reader)?;
         Ok(book)
     }
@@ -79,6 +78,10 @@ impl RuleBook {
 
     pub(crate) const fn policies(&self) -> &PolicySet {
         &self.policies
+    }
+
+    pub(crate) const fn definitions(&self) -> &Definitions {
+        &self.definitions
     }
 
     pub(crate) const fn schema(&self) -> &Schema {
@@ -188,7 +191,7 @@ fn obligations(text: &str) -> Option<Vec<Obligation>> {
 }
 
 /// A diagnostic in one line: what it says, what it points at, what it advises.
-fn told(diagnostic: &dyn Diagnostic) -> String {
+pub(super) fn told(diagnostic: &dyn Diagnostic) -> String {
     let mut told = diagnostic.to_string();
     let labels = diagnostic.labels().into_iter().flatten().filter_map(|label| label.label().map(str::to_owned));
     let help = diagnostic.help().map(|help| help.to_string());

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use cedar_policy::Schema;
 use domicile_types::Action;
 
-use crate::pack::PackFacts;
+use crate::pack::{PackFacts, PackFiles, PackLoadError};
 
 /// Who may be asked about for an action.
 const PRINCIPALS: [(Action, &str); 10] = [
@@ -22,18 +22,30 @@ const PRINCIPALS: [(Action, &str); 10] = [
     (Action::Administer, "Requester, Gateway, Node"),
 ];
 
-/// The schema as text, in Cedar's own notation; `domicile policy list --schema` can print it for those who write rules.
+/// What the rules of a pack see, in Cedar's own notation.
 #[must_use]
 pub fn schema_text(facts: &PackFacts) -> String {
+    text(facts, facts.definitions.keys().map(String::as_str))
+}
+
+/// What the definitions of a pack see: the same without the terms, so that no term is defined by terms.
+#[must_use]
+pub fn definition_schema_text(facts: &PackFacts) -> String {
+    text(facts, std::iter::empty())
+}
+
+fn text<'a>(facts: &PackFacts, terms: impl Iterator<Item = &'a str>) -> String {
     let groups = record(facts.groups.keys().map(String::as_str), "Bool");
     let classes: Vec<String> = facts.classes.iter().map(|class| attribute_of(class.as_str())).collect();
     let classes = record(classes.iter().map(String::as_str), "Bool");
+    let terms = record(terms, "Bool");
     let thresholds = record(facts.thresholds.keys().map(String::as_str), "Long");
     let mut text = format!(
         "entity Node, Gateway, Requester, KeyService, Data;
 type Groups = {groups};
 type Classes = {classes};
 type Thresholds = {thresholds};
+type Terms = {terms};
 type Place = {{ name: String, country: String, unknown: Bool, within: Groups, conditional: Groups }};
 type Party = {{ id: String, incorporated: Place, headquartered: Place, owned: Groups, controlled: Bool }};
 type Classification = {{
@@ -42,7 +54,8 @@ type Classification = {{
 }};
 type Pack = {{ shard_is_data: Bool, evidence_minimum: Long, thresholds: Thresholds }};
 type Ask = {{
-  operation: String, place: Place, ambiguous: Bool, evidence: Long, party?: Party, data: Classification, pack: Pack
+  operation: String, place: Place, ambiguous: Bool, evidence: Long, party?: Party, data: Classification, pack: Pack,
+  term: Terms
 }};
 "
     );
@@ -57,9 +70,14 @@ type Ask = {{
     text
 }
 
-/// The schema, parsed. `Err` holds the parser's words; it would be our own mistake, and still refuses the pack.
-pub(crate) fn schema(facts: &PackFacts) -> Result<Schema, String> {
-    Schema::from_cedarschema_str(&schema_text(facts)).map(|(schema, _)| schema).map_err(|error| error.to_string())
+/// A schema, parsed. It would be our own mistake if it failed, and it still refuses the pack.
+pub(crate) fn parse(text: &str, files: &PackFiles) -> Result<Schema, PackLoadError> {
+    let schema = Schema::from_cedarschema_str(text).map(|(schema, _)| schema);
+    schema.map_err(|error| PackLoadError::Fact {
+        path: files.path("pack.toml"),
+        fact: "the schema that the facts make".to_owned(),
+        problem: error.to_string(),
+    })
 }
 
 /// The attribute that stands for a class: `human-genomic` is `context.data.class.human_genomic`.

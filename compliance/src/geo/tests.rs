@@ -1,0 +1,147 @@
+//! What the shipped databases say, and what the locator makes of it.
+
+use std::fs;
+
+use super::*;
+
+/// 2026-07-01T00:00:00Z: both shipped files are less than 60 days old.
+const FRESH: UnixMillis = UnixMillis(1_782_864_000_000);
+/// 2026-11-22T00:00:00Z: both are stale.
+const STALE: UnixMillis = UnixMillis(1_795_305_600_000);
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("geo").join(name)
+}
+
+fn both() -> Vec<PathBuf> {
+    vec![shipped("dbip-country.mmdb"), shipped("geo-whois-asn-country.mmdb")]
+}
+
+fn places(located: &Located) -> String {
+    located.candidates.iter().map(Place::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn network(text: &str, place: &str) -> (IpNet, Place) {
+    (text.parse().unwrap(), Place::parse(place).unwrap())
+}
+
+fn locate(locator: &Locator, address: &str, now: UnixMillis) -> Located {
+    locator.locate(address.parse().unwrap(), now)
+}
+
+#[test]
+fn well_known_addresses_are_where_they_are_known_to_be() {
+    let locator = Locator::open(&both(), Vec::new(), FRESH).unwrap();
+    for (address, place) in [
+        ("166.111.4.100", "CN"),    // Tsinghua University
+        ("223.5.5.5", "CN"),        // AliDNS
+        ("2400:3200::1", "CN"),     // AliDNS
+        ("147.8.2.58", "HK"),       // University of Hong Kong
+        ("143.89.12.134", "HK"),    // HKUST
+        ("161.64.3.1", "MO"),       // University of Macau
+        ("202.175.3.3", "MO"),      // CTM
+        ("140.112.8.116", "TW"),    // National Taiwan University
+        ("2001:b000:168::1", "TW"), // HiNet
+        ("193.0.6.139", "NL"),      // RIPE NCC
+        ("175.45.176.1", "KP"),
+        ("200.55.128.3", "CU"),
+        ("::ffff:193.0.6.139", "NL"),
+    ] {
+        let located = locate(&locator, address, FRESH);
+        assert_eq!(places(&located), place, "{address}");
+        assert_eq!(located.sources.len(), 2);
+        assert!(located.warnings.is_empty(), "{:?}", located.warnings);
+    }
+}
+
+#[test]
+fn where_the_databases_disagree_every_answer_is_a_candidate() {
+    let locator = Locator::open(&both(), Vec::new(), FRESH).unwrap();
+    // The Chinese education network, which one of the two has in Australia.
+    let located = locate(&locator, "2001:da8::1", FRESH);
+    assert_eq!(places(&located), "AU CN");
+    assert!(located.warnings.iter().any(|warning| warning.contains("disagree")), "{:?}", located.warnings);
+    // Guadeloupe, which one of the two has in metropolitan France.
+    assert_eq!(places(&locate(&locator, "193.251.160.1", FRESH)), "FR GP");
+}
+
+#[test]
+fn an_address_without_a_place_is_unknown_even_if_a_database_lists_it() {
+    let locator = Locator::open(&both(), Vec::new(), FRESH).unwrap();
+    for address in [
+        "127.0.0.1",
+        "10.1.2.3",
+        "100.64.0.1",
+        "240.0.0.1",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+        "2001:db8::1",
+        "2002:a66f:464::1",
+    ] {
+        let located = locate(&locator, address, FRESH);
+        assert_eq!(places(&located), "unknown", "{address}");
+        assert!(located.sources.is_empty() && !located.warnings.is_empty());
+    }
+}
+
+#[test]
+fn the_longest_matching_override_wins_over_the_databases() {
+    let overrides = vec![network("127.0.0.0/8", "CN"), network("127.30.0.0/16", "DE"), network("2001:da8::/32", "CN")];
+    let locator = Locator::open(&both(), overrides, FRESH).unwrap();
+    assert_eq!(places(&locate(&locator, "127.30.0.9", STALE)), "DE");
+    assert_eq!(places(&locate(&locator, "127.31.0.9", STALE)), "CN");
+    assert_eq!(places(&locate(&locator, "::ffff:127.30.0.9", STALE)), "DE");
+    let located = locate(&locator, "2001:da8::1", STALE);
+    assert_eq!(places(&located), "CN");
+    assert_eq!(located.sources, [LocationSource::Override { network: "2001:da8::/32".into() }]);
+    assert!(located.warnings.is_empty(), "an override does not depend on the age of a database");
+}
+
+#[test]
+fn one_network_in_two_places_is_refused() {
+    let overrides = vec![network("10.1.0.0/16", "CN"), network("10.1.2.3/16", "HK")];
+    let error = Locator::open(&[], overrides, FRESH).unwrap_err();
+    assert_eq!(error.to_string(), "the overrides place 10.1.0.0/16 both in CN and in HK: keep one");
+}
+
+#[test]
+fn stale_builds_and_missing_second_opinions_are_in_every_answer() {
+    let locator = Locator::open(&both(), Vec::new(), STALE).unwrap();
+    let located = locate(&locator, "166.111.4.100", STALE);
+    assert_eq!(places(&located), "CN");
+    let stale = located.warnings.iter().filter(|warning| warning.contains("days ago")).count();
+    assert_eq!(stale, 2, "{:?}", located.warnings);
+    let single = Locator::open(&[shipped("dbip-country.mmdb")], Vec::new(), FRESH).unwrap();
+    assert!(locate(&single, "8.8.8.8", FRESH).warnings.concat().contains("the only location database"));
+    let none = Locator::open(&[], Vec::new(), FRESH).unwrap();
+    let located = locate(&none, "8.8.8.8", FRESH);
+    assert_eq!(places(&located), "unknown");
+    assert_eq!(located.warnings, ["no location database is configured"]);
+}
+
+#[test]
+fn a_missing_or_truncated_file_is_refused_with_what_to_do() {
+    let missing = Locator::open(&[shipped("atlantis.mmdb")], Vec::new(), FRESH).unwrap_err();
+    assert!(matches!(missing, LocatorError::Unreadable { .. }));
+    assert!(missing.to_string().contains("atlantis.mmdb: put the file there"), "{missing}");
+    let whole = fs::read(shipped("dbip-country.mmdb")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let error = Locator::open(&[path], Vec::new(), FRESH).unwrap_err();
+        assert!(matches!(error, LocatorError::Damaged { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("fetch it again"), "{error}");
+    };
+    refused("tail-cut-off.mmdb", &whole[..whole.len() / 2]);
+    refused("head-cut-off.mmdb", &whole[whole.len() / 2..]);
+    refused("empty.mmdb", b"");
+    refused("html.mmdb", b"<html>404</html>");
+}
+
+#[test]
+fn a_database_from_the_future_is_refused() {
+    let error = Locator::open(&both(), Vec::new(), UnixMillis(1_600_000_000_000)).unwrap_err();
+    assert!(matches!(error, LocatorError::FromTheFuture { .. }), "{error}");
+}

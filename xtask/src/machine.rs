@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 
@@ -68,8 +69,13 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     };
     let mut full = ["install", "--yes", "--no-install-recommends"].to_vec();
     full.extend(packages);
-    // The package lists of a fresh machine are old or absent; where they are not, this takes seconds.
-    let updated = run(&mut apt_get(prefix, &["update", "--quiet"]));
+    // The package lists of a fresh machine are old or absent. Once is enough; a list that cannot be had (some third
+    // party's, maybe) need not matter, so its failure is told only if the installation fails, too.
+    static ARE_LISTS_NEW: AtomicBool = AtomicBool::new(false);
+    let updated = match ARE_LISTS_NEW.swap(true, Ordering::Relaxed) {
+        true => Ok(()),
+        false => run(&mut apt_get(prefix, &["update", "--quiet"])),
+    };
     if let Err(error) = run(&mut apt_get(prefix, &full)) {
         bail!("{error:#}{}; {by_hand}", updated.err().map(|error| format!(" (after {error:#})")).unwrap_or_default());
     }

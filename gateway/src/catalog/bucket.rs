@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::garbage::Origin;
 use super::upload::Upload;
 use super::{Catalog, CatalogError, Stamp, compact, garbage, keys};
-use crate::state::{KeyRange, Order, Read, StoredRow, Tx, decode};
+use crate::state::{IfLost, KeyRange, Order, Read, StoredRow, Tx, decode};
 
 /// Sixteen random bytes that tell a bucket from any earlier or later one of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,8 +112,8 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::BucketAlreadyOwnedByYou`], [`CatalogError::BucketAlreadyExists`].
     pub async fn create_bucket(&self, stamp: Stamp, new: NewBucket) -> Result<Bucket, CatalogError> {
-        let idempotency = stamp.idempotency("create-bucket", &[new.name.as_str().as_bytes()]);
-        self.write(Some(idempotency), move |tx| {
+        let once = stamp.once("create-bucket", &[new.name.as_str().as_bytes()]);
+        self.write(once, move |tx| {
             if let Some(present) = tx.get_row::<Bucket>(&keys::bucket(&new.name))? {
                 let bucket = new.name.clone();
                 return Err(match present.owner == new.owner {
@@ -148,7 +148,7 @@ impl Catalog {
         self.read(move |view| find_bucket(view, &name)).await
     }
 
-    /// At most `limit` (1,000 counts as 1,000, more as that too) buckets of `tenant` whose names begin with `prefix` and come after `after`.
+    /// At most `limit` (and 1,000) buckets of `tenant` whose names begin with `prefix` and come after `after`.
     pub async fn list_buckets(
         &self,
         tenant: &TenantId,
@@ -185,9 +185,9 @@ impl Catalog {
         tags: Tags,
         classification: Classification,
     ) -> Result<Bucket, CatalogError> {
-        let idempotency = stamp.idempotency("set-bucket-tags", &[bucket.id.as_bytes()]);
+        let once = stamp.once("set-bucket-tags", &[bucket.id.as_bytes()]);
         let given = bucket.clone();
-        self.write(Some(idempotency), move |tx| {
+        self.write(once, move |tx| {
             let mut bucket = same_bucket(tx, &given)?;
             bucket.tags.clone_from(&tags);
             bucket.classification = classification.clone();
@@ -206,7 +206,7 @@ impl Catalog {
         let due = self.sweep_due(stamp);
         loop {
             let given = bucket.clone();
-            let done = self.write(None, move |tx| delete_round(tx, &given, due)).await?;
+            let done = self.write(IfLost::Report, move |tx| delete_round(tx, &given, due)).await?;
             if done {
                 return Ok(());
             }

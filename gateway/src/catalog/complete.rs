@@ -119,11 +119,11 @@ impl Catalog {
         let upload = plan.upload.new.upload;
         let (index, lists) = part_lists(&plan.parts, u32::try_from(root.len()).unwrap_or(u32::MAX))?;
         let head = head_of(&plan, etag, checksums, stamp, index);
-        let idempotency = stamp.idempotency("complete-upload", &[upload.as_bytes()]);
+        let once = stamp.once("complete-upload", &[upload.as_bytes()]);
         let due = self.sweep_due(stamp);
         let (given, result) = (bucket.clone(), head.clone());
         let outcome = self
-            .write(Some(idempotency), move |tx| {
+            .write(once, move |tx| {
                 let bucket = unchanged_bucket(tx, &given)?;
                 let row = keys::upload(bucket.id, &plan.key, upload);
                 let present: Upload = tx.get_row(&row)?.ok_or(CatalogError::NoSuchUpload)?;

@@ -40,10 +40,10 @@ impl Catalog {
         key: &ObjectKey,
         conditions: &Preconditions,
     ) -> Result<Deleted, CatalogError> {
-        let idempotency = stamp.idempotency("delete-object", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
+        let once = stamp.once("delete-object", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
         let due = self.sweep_due(stamp);
         let (given, key, conditions) = (bucket.clone(), key.clone(), conditions.clone());
-        self.write(Some(idempotency), move |tx| {
+        self.write(once, move |tx| {
             let bucket = same_bucket(tx, &given)?;
             delete_one(tx, &bucket, &key, &conditions, due)
         })
@@ -62,10 +62,10 @@ impl Catalog {
         let mut outcomes = Vec::with_capacity(objects.len());
         for batch in objects.chunks(KEYS_PER_TRANSACTION) {
             let subject: Vec<&[u8]> = batch.iter().map(|(key, _)| key.as_str().as_bytes()).collect();
-            let idempotency = stamp.idempotency("delete-objects", &subject);
+            let once = stamp.once("delete-objects", &subject);
             let (given, batch) = (bucket.clone(), batch.to_vec());
             let done: Vec<Refusable> = self
-                .write(Some(idempotency), move |tx| {
+                .write(once, move |tx| {
                     let bucket = same_bucket(tx, &given)?;
                     batch.iter().map(|(key, conditions)| refusable(tx, &bucket, key, conditions, due)).collect()
                 })

@@ -148,7 +148,7 @@ impl TryFrom<StoredPage> for ExtentPage {
         let shard = |(cid, index): &([u8; 32], u32)| {
             let node = usize::try_from(*index).ok().and_then(|index| stored.nodes.get(index));
             let node = NodeId::from_public_key(*node.ok_or("a shard names a node beyond the page's table")?);
-            Ok(ShardAt { cid: ShardCid::from_digest(*cid), node })
+            Ok::<_, &'static str>(ShardAt { cid: ShardCid::from_digest(*cid), node })
         };
         let shards = |shards: &Vec<_>| shards.iter().map(shard).collect::<Result<Vec<_>, _>>();
         let segments = stored.segments.iter().map(shards).collect::<Result<_, _>>()?;

@@ -16,7 +16,7 @@ use super::put::{PendingRow, discard_pending};
 use super::read::PartList;
 use super::upload::{Part, Upload};
 use super::{Catalog, CatalogError, compact, keys};
-use crate::state::{Held, KeyRange, KeyedRow, Order, Owner, Read, StoredRow, Tx, decode, require_lease};
+use crate::state::{Held, IfLost, KeyRange, KeyedRow, Order, Owner, Read, StoredRow, Tx, decode, require_lease};
 
 /// Part rows that one transaction unfolds: two writes each.
 const PARTS_UNFOLDED: usize = 400;
@@ -133,7 +133,7 @@ impl Catalog {
                 return Ok(Some(sweep));
             }
             let (lease, row) = (lease.clone(), found.key);
-            self.write(None, move |tx| {
+            self.write(IfLost::Repeat, move |tx| {
                 require_lease(tx, &lease)?;
                 unfold(tx, &row, now)
             })
@@ -144,7 +144,7 @@ impl Catalog {
     /// Removes the page whose shards are deleted from their nodes.
     pub async fn finish_sweep(&self, lease: &Held, sweep: &Sweep) -> Result<(), CatalogError> {
         let (lease, page) = (lease.clone(), sweep.page.clone());
-        self.write(None, move |tx| {
+        self.write(IfLost::Repeat, move |tx| {
             require_lease(tx, &lease)?;
             Ok(tx.delete(page.clone())?)
         })
@@ -154,7 +154,7 @@ impl Catalog {
     /// Puts the garbage of `sweep` off until `due`, because a node does not answer. What else is due comes first then.
     pub async fn postpone_sweep(&self, lease: &Held, sweep: &Sweep, due: UnixMillis) -> Result<(), CatalogError> {
         let (lease, row) = (lease.clone(), sweep.row.clone());
-        self.write(None, move |tx| {
+        self.write(IfLost::Repeat, move |tx| {
             require_lease(tx, &lease)?;
             let Some(mut garbage) = tx.get_row::<Garbage>(&row)? else { return Ok(()) };
             garbage.attempts = garbage.attempts.saturating_add(1);
@@ -182,7 +182,7 @@ impl Catalog {
             if !orphans.is_empty() {
                 let lease = lease.clone();
                 return self
-                    .write(None, move |tx| {
+                    .write(IfLost::Repeat, move |tx| {
                         require_lease(tx, &lease)?;
                         reap(tx, &orphans, now)
                     })

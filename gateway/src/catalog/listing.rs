@@ -2,7 +2,7 @@
 //!
 //! A page costs what it shows: groups are passed by seeking behind them, never by reading what is inside.
 
-use domicile_types::UnixMillis;
+use domicile_types::{ObjectKey, UnixMillis};
 
 use super::bucket::Bucket;
 use super::object::{ChecksumAlgorithm, ChecksumKind, ObjectHead};
@@ -182,7 +182,9 @@ impl Walk {
         }
         let mut entries = 0;
         let mut batch = if self.delimiter.is_some() { GROUPED_ROWS } else { usize::MAX };
-        if self.entries_max == 0 {
+        // No key has a NUL or is longer than this; an upload's row has more behind its key, which must not match.
+        let impossible = self.prefix.contains('\0') || self.prefix.len() > ObjectKey::BYTES_MAX;
+        if self.entries_max == 0 || impossible {
             return Ok(walked);
         }
         loop {

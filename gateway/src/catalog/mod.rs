@@ -35,6 +35,9 @@ mod read;
 mod token;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use domicile_types::{RequestId, UnixMillis};
@@ -58,7 +61,7 @@ pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };
 
-use crate::state::{IdempotencyKey, LeaseName, Owner, Store, Tx, View, transact, view};
+use crate::state::{IdempotencyKey, IfLost, LeaseName, Owner, Store, Tx, View, transact, view};
 
 /// What a catalog is opened with.
 #[derive(Debug, Clone)]
@@ -82,8 +85,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Names one change of the request: `operation` on what `subject` says.
-    fn idempotency(&self, operation: &str, subject: &[&[u8]]) -> IdempotencyKey {
+    /// Once, even if its commit is lost: names one change of the request, `operation` on what `subject` says.
+    fn once(&self, operation: &str, subject: &[&[u8]]) -> IfLost {
         let mut hash = blake3::Hasher::new();
         hash.update(self.request.as_bytes());
         for piece in [operation.as_bytes()].iter().chain(subject) {
@@ -92,7 +95,7 @@ impl Stamp {
             hash.update(piece);
         }
         let name = hash.finalize();
-        IdempotencyKey::new(self.now, name.as_bytes().get(..16).unwrap_or_default())
+        IfLost::LookUp(IdempotencyKey::new(self.now, name.as_bytes().get(..16).unwrap_or_default()))
     }
 }
 
@@ -140,11 +143,11 @@ impl Catalog {
 
     async fn write<T: Serialize + DeserializeOwned + Send + 'static>(
         &self,
-        idempotency: Option<IdempotencyKey>,
+        if_lost: IfLost,
         body: impl FnMut(&mut Tx<'_>) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || transact(&*store, idempotency.as_ref(), body))
+        tokio::task::spawn_blocking(move || transact(&*store, if_lost.clone(), body))
             .await
             .map_err(|_| CatalogError::ShuttingDown)?
     }

@@ -10,7 +10,7 @@ use super::extent::{Extent, ExtentId, ExtentPage};
 use super::garbage::{Debris, Origin};
 use super::object::{Body, HEAD_BYTES_MAX, NewObject, ObjectHead, Preconditions};
 use super::{Catalog, CatalogError, Stamp, compact, delete, garbage, keys};
-use crate::state::{Owner, Read, StoredRow, Tx, encode, limits};
+use crate::state::{IfLost, Owner, Read, StoredRow, Tx, encode, limits};
 
 /// A body that is about to be sent to nodes.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ impl Catalog {
         let pending = Pending { bucket: bucket.clone(), key: key.clone(), extent, data, upload, part: None };
         let (given, key, conditions) = (bucket.clone(), key.clone(), conditions.clone());
         let owner = self.config.process;
-        self.write(None, move |tx| {
+        self.write(IfLost::Repeat, move |tx| {
             let bucket = unchanged_bucket(tx, &given)?;
             if conditions != Preconditions::default() {
                 conditions.check(tx.get_row(&keys::object(bucket.id, &key))?.as_ref())?;
@@ -136,7 +136,7 @@ impl Catalog {
     /// [`CatalogError::NotPending`] when the body was swept or abandoned meanwhile.
     pub async fn record_pages(&self, pending: &Pending, pages: Vec<(u32, ExtentPage)>) -> Result<(), CatalogError> {
         let extent = pending.extent;
-        self.write(None, move |tx| {
+        self.write(IfLost::Repeat, move |tx| {
             take_pending(tx, extent)?;
             put_pages(tx, extent, &pages)
         })
@@ -158,7 +158,7 @@ impl Catalog {
         if pending.part.is_some() || commit.extent.id != pending.extent || commit.extent.bytes != commit.object.size {
             return Err(CatalogError::Inconsistent { what: "a put whose extent is not the one begun" });
         }
-        let idempotency = stamp.idempotency("commit-put", &[pending.extent.as_bytes()]);
+        let once = stamp.once("commit-put", &[pending.extent.as_bytes()]);
         let due = self.sweep_due(stamp);
         let (given, key, extent) = (pending.bucket.clone(), pending.key.clone(), pending.extent);
         let PutCommit { object, extent: shape, pages, conditions } = commit;
@@ -169,7 +169,7 @@ impl Catalog {
             upload: pending.upload,
             body: Body::Whole(shape),
         };
-        self.write(Some(idempotency), move |tx| {
+        self.write(once, move |tx| {
             let bucket = unchanged_bucket(tx, &given)?;
             take_pending(tx, extent)?;
             put_pages(tx, extent, &pages)?;
@@ -182,9 +182,55 @@ impl Catalog {
     /// Gives up a pending body: what was sent of it becomes garbage at once. Nothing, when that is done already.
     pub async fn abandon(&self, stamp: Stamp, pending: &Pending) -> Result<(), CatalogError> {
         let extent = pending.extent;
-        self.write(None, move |tx| match tx.get_row::<PendingRow>(&keys::pending(extent))? {
+        self.write(IfLost::Repeat, move |tx| match tx.get_row::<PendingRow>(&keys::pending(extent))? {
             Some(row) => discard_pending(tx, extent, row, stamp.now),
             None => Ok(()),
+        })
+        .await
+    }
+
+    /// Replaces the tags of an object and the classification that follows.
+    pub async fn set_object_tags(
+        &self,
+        stamp: Stamp,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        tags: super::Tags,
+        classification: domicile_types::Classification,
+    ) -> Result<(), CatalogError> {
+        let once = stamp.once("set-object-tags", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
+        let (given, key) = (bucket.clone(), key.clone());
+        self.write(once, move |tx| {
+            let bucket = same_bucket(tx, &given)?;
+            let row = keys::object(bucket.id, &key);
+            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
+            head.object.tags.clone_from(&tags);
+            head.object.classification = classification.clone();
+            let value = encode(&head)?;
+            fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
+            Ok(tx.put(row, value)?)
+        })
+        .await
+    }
+
+    /// Replaces the wrapped data key of an object, if it is still the `old` one: rotation of the bucket's key.
+    pub async fn rewrap_object(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        old: &Bytes,
+        new: Bytes,
+    ) -> Result<(), CatalogError> {
+        let (given, key, old) = (bucket.clone(), key.clone(), old.clone());
+        self.write(IfLost::Report, move |tx| {
+            let bucket = same_bucket(tx, &given)?;
+            let row = keys::object(bucket.id, &key);
+            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
+            if head.object.wrapped_key != old {
+                return Err(CatalogError::PreconditionFailed);
+            }
+            head.object.wrapped_key = new.clone();
+            Ok(tx.put_row(row, &head)?)
         })
         .await
     }
@@ -249,52 +295,4 @@ pub(super) fn put_head(
 /// Refuses what is too large for its row.
 pub(super) fn fits(what: &'static str, bytes: usize, maximum: usize) -> Result<(), CatalogError> {
     if bytes <= maximum { Ok(()) } else { Err(CatalogError::TooLarge { what, bytes, maximum }) }
-}
-
-impl Catalog {
-    /// Replaces the tags of an object and the classification that follows. Returns the head as it is then.
-    pub async fn set_object_tags(
-        &self,
-        stamp: Stamp,
-        bucket: &Bucket,
-        key: &ObjectKey,
-        tags: super::Tags,
-        classification: domicile_types::Classification,
-    ) -> Result<(), CatalogError> {
-        let idempotency = stamp.idempotency("set-object-tags", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
-        let (given, key) = (bucket.clone(), key.clone());
-        self.write(Some(idempotency), move |tx| {
-            let bucket = same_bucket(tx, &given)?;
-            let row = keys::object(bucket.id, &key);
-            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
-            head.object.tags.clone_from(&tags);
-            head.object.classification = classification.clone();
-            let value = encode(&head)?;
-            fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
-            Ok(tx.put(row, value)?)
-        })
-        .await
-    }
-
-    /// Replaces the wrapped data key of an object, if it is still the `old` one: rotation of the bucket's key.
-    pub async fn rewrap_object(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-        old: &Bytes,
-        new: Bytes,
-    ) -> Result<(), CatalogError> {
-        let (given, key, old) = (bucket.clone(), key.clone(), old.clone());
-        self.write(None, move |tx| {
-            let bucket = same_bucket(tx, &given)?;
-            let row = keys::object(bucket.id, &key);
-            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
-            if head.object.wrapped_key != old {
-                return Err(CatalogError::PreconditionFailed);
-            }
-            head.object.wrapped_key = new.clone();
-            Ok(tx.put_row(row, &head)?)
-        })
-        .await
-    }
 }

@@ -108,12 +108,11 @@ impl Catalog {
         let (data, index) = (head.data, index.clone());
         self.read(move |view| {
             let mut parts = Vec::new();
-            for (number, page) in (0_u32..).zip(&index.pages) {
-                let next = usize::try_from(number).ok().and_then(|at| index.pages.get(at + 1));
-                if next.is_some_and(|next| next.first_number <= after.saturating_add(1)) {
+            let nexts = index.pages.iter().skip(1).map(|next| next.first_number).chain([u16::MAX]);
+            for (number, next) in (0_u32..).zip(nexts).take(index.pages.len()) {
+                if next <= after.saturating_add(1) {
                     continue; // every part of this page is at or before `after`
                 }
-                let _ = page;
                 parts.extend(part_list(view, data, number)?.parts.into_iter().filter(|part| part.number > after));
                 if parts.len() > limit {
                     parts.truncate(limit);

@@ -12,7 +12,7 @@ use super::object::{Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, H
 use super::put::{NewBody, Pending, begin, fits, put_pages, take_pending};
 use super::token::Resume;
 use super::{Catalog, CatalogError, Stamp, compact, garbage, keys};
-use crate::state::{KeyRange, KeyedRow, Order, Read, StoredRow, decode, encode};
+use crate::state::{IfLost, KeyRange, KeyedRow, Order, Read, StoredRow, decode, encode};
 
 /// Highest part number (Amazon S3's user guide, "Amazon S3 multipart upload limits").
 pub const PART_NUMBER_MAX: u16 = 10_000;
@@ -145,7 +145,7 @@ impl Catalog {
         let (given, key) = (bucket.clone(), key.clone());
         let upload = Upload { new, initiated: stamp.now };
         let row = upload.clone();
-        self.write(None, move |tx| {
+        self.write(IfLost::Repeat, move |tx| {
             let bucket = unchanged_bucket(tx, &given)?;
             let value = encode(&row)?;
             fits("an upload's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
@@ -180,7 +180,7 @@ impl Catalog {
         let NewBody { extent, data, upload, pages } = body;
         let pending = Pending { bucket: bucket.clone(), key: key.clone(), extent, data, upload, part: Some(number) };
         let (given, key, owner) = (bucket.clone(), key.clone(), self.config.process);
-        self.write(None, move |tx| {
+        self.write(IfLost::Repeat, move |tx| {
             let bucket = same_bucket(tx, &given)?;
             let present: Option<Upload> = tx.get_row(&keys::upload(bucket.id, &key, upload))?;
             if present.ok_or(CatalogError::NoSuchUpload)?.new.data != data {
@@ -201,12 +201,12 @@ impl Catalog {
         let Some(number) = pending.part.filter(|_| commit.extent.id == pending.extent) else {
             return Err(CatalogError::Inconsistent { what: "a part whose extent is not the one begun" });
         };
-        let idempotency = stamp.idempotency("commit-part", &[pending.extent.as_bytes()]);
+        let once = stamp.once("commit-part", &[pending.extent.as_bytes()]);
         let PartCommit { extent, pages, etag, checksums } = commit;
         let part = Part { number, extent, etag, checksums, last_modified: stamp.now };
         let (given, key) = (pending.bucket.clone(), pending.key.clone());
         let (upload, data) = (pending.upload, pending.data);
-        self.write(Some(idempotency), move |tx| {
+        self.write(once, move |tx| {
             let bucket = same_bucket(tx, &given)?;
             let present: Option<Upload> = tx.get_row(&keys::upload(bucket.id, &key, upload))?;
             present.ok_or(CatalogError::NoSuchUpload)?;
@@ -289,9 +289,9 @@ impl Catalog {
         key: &ObjectKey,
         upload: UploadId,
     ) -> Result<(), CatalogError> {
-        let idempotency = stamp.idempotency("abort-upload", &[upload.as_bytes()]);
+        let once = stamp.once("abort-upload", &[upload.as_bytes()]);
         let (given, row) = (bucket.clone(), keys::upload(bucket.id, key, upload));
-        self.write(Some(idempotency), move |tx| {
+        self.write(once, move |tx| {
             let bucket = same_bucket(tx, &given)?;
             let upload: Upload = tx.get_row(&row)?.ok_or(CatalogError::NoSuchUpload)?;
             garbage::give_up_upload(tx, &bucket.origin(), &upload, stamp.now)?;

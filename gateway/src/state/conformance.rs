@@ -74,7 +74,7 @@ impl Fixture for TemporaryRocks {
 type Done = Result<(), StoreError>;
 
 fn put_all(store: &dyn Store, rows: &[(&str, &str)]) -> Done {
-    transact(store, None, |tx| rows.iter().try_for_each(|(key, value)| tx.put(bytes(key), bytes(value))))
+    transact(store, IfLost::Report, |tx| rows.iter().try_for_each(|(key, value)| tx.put(bytes(key), bytes(value))))
 }
 
 fn bytes(text: &str) -> Vec<u8> {
@@ -125,7 +125,7 @@ pub(crate) fn empty_values_are_values(store: &dyn Store) -> Done {
 
 pub(crate) fn a_transaction_reads_its_own_writes(store: &dyn Store) -> Done {
     put_all(store, &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")])?;
-    transact(store, None, |tx| {
+    transact(store, IfLost::Report, |tx| {
         tx.put(bytes("bb"), bytes("2"))?;
         tx.delete(bytes("a"))?;
         tx.delete(bytes("c"))?;
@@ -146,7 +146,7 @@ pub(crate) fn a_session_sees_one_snapshot(store: &dyn Store) -> Done {
     put_all(store, &[("a", "1")])?;
     let mut session = store.begin()?;
     put_all(store, &[("a", "2"), ("b", "2")])?;
-    transact(store, None, |tx| tx.delete(bytes("a")))?;
+    transact(store, IfLost::Report, |tx| tx.delete(bytes("a")))?;
     assert_eq!(session.get(b"a")?.map(|row| row.value), Some(bytes("1")));
     assert_eq!(session.get(b"b")?, None);
     assert_eq!(keys_of(&session.scan(&KeyRange::prefix(b""), 10, Order::Ascending)?), ["a"]);
@@ -162,7 +162,7 @@ pub(crate) fn a_changed_read_is_a_conflict(store: &dyn Store) -> Done {
         put_all(store, &[("a", "2"), ("absent", "2")])?;
         let outcome = commit(session, reads(&[read], vec![]), "mine");
         assert_eq!(matches!(outcome, Err(CommitError::Conflict)), changed, "{read}");
-        transact(store, None, |tx| tx.delete(bytes("absent")))?;
+        transact(store, IfLost::Report, |tx| tx.delete(bytes("absent")))?;
     }
     Ok(())
 }
@@ -170,7 +170,7 @@ pub(crate) fn a_changed_read_is_a_conflict(store: &dyn Store) -> Done {
 pub(crate) fn a_deleted_read_is_a_conflict(store: &dyn Store) -> Done {
     put_all(store, &[("a", "1")])?;
     let session = store.begin()?;
-    transact(store, None, |tx| tx.delete(bytes("a")))?;
+    transact(store, IfLost::Report, |tx| tx.delete(bytes("a")))?;
     assert!(matches!(commit(session, reads(&["a"], vec![]), "mine"), Err(CommitError::Conflict)));
     Ok(())
 }
@@ -198,7 +198,7 @@ pub(crate) fn a_scan_depends_only_on_what_it_saw(store: &dyn Store) -> Done {
     for (order, beyond, within) in [(Order::Ascending, "c", "ab"), (Order::Descending, "b", "yy")] {
         for (intruder, runs) in [(beyond, 1), (within, 2)] {
             let mut count = 0;
-            transact(store, None, |tx| {
+            transact(store, IfLost::Report, |tx| {
                 count += 1;
                 let seen = tx.scan(&KeyRange::prefix(b""), 2, order)?;
                 if count == 1 {
@@ -207,8 +207,8 @@ pub(crate) fn a_scan_depends_only_on_what_it_saw(store: &dyn Store) -> Done {
                 tx.put(bytes("m"), seen.into_iter().flat_map(|found| found.key).collect())
             })?;
             assert_eq!(count, runs, "{order:?} {intruder}");
-            transact(store, None, |tx| tx.delete(bytes(intruder)))?;
-            transact(store, None, |tx| tx.delete(bytes("m")))?;
+            transact(store, IfLost::Report, |tx| tx.delete(bytes(intruder)))?;
+            transact(store, IfLost::Report, |tx| tx.delete(bytes("m")))?;
         }
         put_all(store, &[("b", "1")])?;
     }
@@ -224,7 +224,7 @@ pub(crate) fn blind_writes_do_not_conflict(store: &dyn Store) -> Done {
 
 pub(crate) fn concurrent_counters_lose_no_increment(store: &dyn Store) -> Done {
     let increment = |key: &str| {
-        transact(store, None, |tx| {
+        transact(store, IfLost::Report, |tx| {
             let count = tx.get(key.as_bytes())?.map_or(0, |row| u64::from_be_bytes(row.value.try_into().unwrap()));
             tx.put(bytes(key), (count + 1).to_be_bytes().to_vec())
         })
@@ -249,7 +249,7 @@ pub(crate) fn versions_grow_and_can_be_required(store: &dyn Store) -> Done {
     assert!(first.is_some() && first < second);
     assert_eq!(second, version("b")?);
     let require = |wanted| {
-        transact(store, None, |tx| {
+        transact(store, IfLost::Report, |tx| {
             tx.require(b"a", wanted)?;
             tx.put(bytes("c"), bytes("1"))
         })
@@ -266,7 +266,7 @@ pub(crate) fn a_required_row_that_changes_before_the_commit_is_found_out(store: 
     put_all(store, &[("lease", "1")])?;
     let held = view(store, |view| Ok::<_, StoreError>(view.get(b"lease")?.unwrap().version))?;
     let mut runs = 0;
-    let outcome = transact(store, None, |tx| {
+    let outcome = transact(store, IfLost::Report, |tx| {
         runs += 1;
         tx.require(b"lease", held)?;
         put_all(store, &[("lease", "2")])?;
@@ -278,12 +278,12 @@ pub(crate) fn a_required_row_that_changes_before_the_commit_is_found_out(store: 
 }
 
 pub(crate) fn limits_hold(store: &dyn Store) -> Done {
-    let put = |key: usize, value: usize| transact(store, None, |tx| tx.put(vec![b'k'; key], vec![0; value]));
+    let put = |key: usize, value: usize| transact(store, IfLost::Report, |tx| tx.put(vec![b'k'; key], vec![0; value]));
     put(limits::KEY_BYTES_MAX, limits::VALUE_BYTES_MAX)?;
     assert!(matches!(put(limits::KEY_BYTES_MAX + 1, 1), Err(StoreError::KeyTooLong { bytes: 2049 })));
     assert!(matches!(put(1, limits::VALUE_BYTES_MAX + 1), Err(StoreError::ValueTooLarge { bytes: 65_537 })));
     let puts = |count: usize, value: usize| {
-        transact(store, None, |tx| {
+        transact(store, IfLost::Report, |tx| {
             (0..count).try_for_each(|n| tx.put(format!("many/{n:04}").into_bytes(), vec![0; value]))
         })
     };
@@ -301,7 +301,7 @@ pub(crate) fn limits_hold(store: &dyn Store) -> Done {
 }
 
 pub(crate) fn an_error_writes_nothing(store: &dyn Store) -> Done {
-    let outcome: Result<(), StoreError> = transact(store, None, |tx| {
+    let outcome: Result<(), StoreError> = transact(store, IfLost::Report, |tx| {
         tx.put(bytes("a"), bytes("1"))?;
         Err(StoreError::RequirementFailed)
     });
@@ -312,7 +312,8 @@ pub(crate) fn an_error_writes_nothing(store: &dyn Store) -> Done {
 
 /// Adds one to a counter and returns what it came to.
 fn add_one(store: &dyn Store, key: Option<&IdempotencyKey>) -> Result<u64, StoreError> {
-    transact(store, key, |tx| {
+    let if_lost = key.cloned().map_or(IfLost::Report, IfLost::LookUp);
+    transact(store, if_lost, |tx| {
         let count = tx.get(b"count")?.map_or(0, |row| u64::from_be_bytes(row.value.try_into().unwrap())) + 1;
         tx.put(bytes("count"), count.to_be_bytes().to_vec())?;
         Ok(count)
@@ -365,7 +366,7 @@ pub(crate) fn a_lease_passes_on_when_it_lapses_and_fences_its_holder(store: &dyn
     let taken = acquire_lease(store, &name, two, 1_000).unwrap();
     assert_eq!(taken.epoch(), 2);
     let work = |held: &Held| {
-        transact(store, None, |tx| {
+        transact(store, IfLost::Report, |tx| {
             require_lease(tx, held)?;
             Ok::<(), LeaseError>(tx.put(bytes("work"), bytes("done"))?)
         })
@@ -381,7 +382,7 @@ pub(crate) fn a_lease_that_passes_on_in_mid_transaction_stops_the_commit(store: 
     let name = LeaseName::new("repair");
     let held = acquire_lease(store, &name, Owner([1; 16]), 1_000).unwrap();
     let mut taken = false;
-    let outcome = transact(store, None, |tx| {
+    let outcome = transact(store, IfLost::Report, |tx| {
         require_lease(tx, &held)?;
         if !taken {
             taken = true;
@@ -392,6 +393,13 @@ pub(crate) fn a_lease_that_passes_on_in_mid_transaction_stops_the_commit(store: 
     });
     assert!(matches!(outcome, Err(LeaseError::Lost)));
     assert_eq!(value_of(store, "late").unwrap(), None);
+}
+
+pub(crate) fn a_lost_commit_that_is_harmless_is_made_again(store: impl Store) -> Done {
+    let store = FaultyStore::new(store, [Fault::LoseAnswer, Fault::LoseCommit]);
+    transact(&store, IfLost::Repeat, |tx| tx.put(bytes("a"), bytes("1")))?;
+    assert_eq!((store.faults_left(), value_of(&store, "a")?), (0, Some(bytes("1"))));
+    Ok(())
 }
 
 /// Makes the suite's tests for one adapter.
@@ -418,6 +426,11 @@ macro_rules! conformance {
                 super::a_lost_commit_without_an_idempotency_key_is_reported(
                     <$fixture>::new(&TestClock::default()).store(),
                 )
+            }
+
+            #[test]
+            fn a_lost_commit_that_is_harmless_is_made_again() -> Done {
+                super::a_lost_commit_that_is_harmless_is_made_again(<$fixture>::new(&TestClock::default()).store())
             }
 
             #[test]

@@ -9,7 +9,7 @@ use domicile_types::UnixMillis;
 
 use super::encoding::StoredRow;
 use super::store::{Store, StoreError};
-use super::transact::{Read, Tx, transact};
+use super::transact::{IfLost, Read, Tx, transact};
 
 /// The first byte of lease rows' keys.
 const LEASE_TABLE: u8 = b'l';
@@ -94,7 +94,7 @@ pub enum LeaseError {
 ///
 /// A live lease of the same owner keeps its epoch; every other way of getting it makes a new one.
 pub fn acquire_lease(store: &dyn Store, name: &LeaseName, owner: Owner, ttl_millis: u64) -> Result<Held, LeaseError> {
-    transact(store, None, |tx| {
+    transact(store, IfLost::Repeat, |tx| {
         let now = tx.store_time();
         let present: Option<LeaseRow> = tx.get_row(&name.key())?;
         let epoch = match &present {
@@ -113,7 +113,7 @@ pub fn acquire_lease(store: &dyn Store, name: &LeaseName, owner: Owner, ttl_mill
 
 /// Extends a lease that is still held to `ttl_millis` from now.
 pub fn renew_lease(store: &dyn Store, held: &Held, ttl_millis: u64) -> Result<Held, LeaseError> {
-    transact(store, None, |tx| {
+    transact(store, IfLost::Repeat, |tx| {
         require_lease(tx, held)?;
         let expires = tx.store_time().plus_millis(ttl_millis);
         tx.put_row(held.key(), &LeaseRow { owner: held.owner, epoch: held.epoch, expires })?;
@@ -123,7 +123,7 @@ pub fn renew_lease(store: &dyn Store, held: &Held, ttl_millis: u64) -> Result<He
 
 /// Gives a lease back. The row stays, so that the next epoch is a new one.
 pub fn release_lease(store: &dyn Store, held: &Held) -> Result<(), LeaseError> {
-    transact(store, None, |tx| {
+    transact(store, IfLost::Report, |tx| {
         require_lease(tx, held)?;
         tx.put_row(held.key(), &LeaseRow { owner: held.owner, epoch: held.epoch, expires: UnixMillis(0) })?;
         Ok(())

@@ -89,7 +89,12 @@ impl Session for MemorySession<'_> {
         state.committed += 1;
         let version = state.committed;
         let oldest = state.sessions.keys().next().copied().unwrap_or(version);
+        let alone = state.sessions.values().sum::<usize>() == 1;
         for (key, value) in writes.rows {
+            if alone && value.is_none() {
+                state.rows.remove(&key); // no other session is open that could see what was there, or must conflict
+                continue;
+            }
             let history = state.rows.entry(key).or_default();
             history.push((version, value));
             // What no open session can see any more: all before the last that the oldest session sees.

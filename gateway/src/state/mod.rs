@@ -15,7 +15,7 @@
 //! - Limits hold on every adapter, so that rows written on one fit all: see [`limits`].
 //! - A commit whose outcome is lost ([`CommitError::Unknown`]) is resolved by the idempotency row that the transaction
 //!   wrote with its changes: [`transact`] reads it and either returns the recorded result or runs the closure again.
-//!   Without an idempotency key the caller gets [`StoreError::CommitUnknown`] and must find out by itself.
+//!   What to do without such a row is the caller's to say: [`IfLost`].
 //!
 //! # Why the trait is synchronous
 //!
@@ -47,4 +47,4 @@ pub(crate) use store::after_prefix;
 pub use store::{
     CommitError, KeyRange, KeyedRow, Order, Reads, Row, Session, Store, StoreClock, StoreError, Version, Writes,
 };
-pub use transact::{IdempotencyKey, Read, Tx, View, forget_idempotency_rows, transact, view};
+pub use transact::{IdempotencyKey, IfLost, Read, Tx, View, forget_idempotency_rows, transact, view};

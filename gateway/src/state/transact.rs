@@ -27,6 +27,18 @@ impl IdempotencyKey {
     }
 }
 
+/// What to do when a commit's outcome is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfLost {
+    /// Report [`StoreError::CommitUnknown`]: the caller finds out by itself.
+    Report,
+    /// Run the closure again: made twice, the change is the same as made once.
+    Repeat,
+    /// Look for the idempotency row of this key, which is written with the change and holds its result; without one, run
+    /// the closure again.
+    LookUp(IdempotencyKey),
+}
+
 /// The result of a committed transaction, as its idempotency row keeps it.
 #[derive(Serialize, Deserialize)]
 struct Recorded {
@@ -199,11 +211,11 @@ fn covered(range: &KeyRange, rows: &[KeyedRow], asked: usize, order: Order) -> K
 
 /// Runs `body` in a transaction and commits it; runs it again as long as it conflicts with others.
 ///
-/// An error of `body` writes nothing. With an idempotency `key`, a change that is found to be made already is not made
-/// again: the result that was recorded with it is returned.
+/// An error of `body` writes nothing. With [`IfLost::LookUp`], a change that is found to be made already is not made again:
+/// the result that was recorded with it is returned.
 pub fn transact<T, E>(
     store: &dyn Store,
-    key: Option<&IdempotencyKey>,
+    if_lost: IfLost,
     mut body: impl FnMut(&mut Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E>
 where
@@ -212,27 +224,29 @@ where
 {
     for attempt in 0..limits::ATTEMPTS_MAX {
         let mut tx = Tx { session: store.begin()?, reads: Reads::default(), writes: Writes::default(), bytes: 0 };
-        if let Some(key) = key
+        if let IfLost::LookUp(key) = &if_lost
             && let Some(recorded) = tx.get_row::<Recorded>(&key.0)?
         {
             return Ok(read_result(&recorded)?);
         }
         let result = body(&mut tx)?;
-        if let Some(key) = key
+        if let IfLost::LookUp(key) = &if_lost
             && tx.writes() > 0
         {
             tx.put_row(key.0.clone(), &Recorded { result: write_result(&result)? })?;
         }
-        match (tx.commit(), key) {
-            (Ok(()), _) => return Ok(result),
-            (Err(CommitError::Conflict), _) => back_off(attempt),
+        match tx.commit() {
+            Ok(()) => return Ok(result),
+            Err(CommitError::Conflict) => back_off(attempt),
+            Err(CommitError::Unknown { reason }) if if_lost == IfLost::Report => {
+                return Err(StoreError::CommitUnknown { reason }.into());
+            }
             // The next attempt finds the idempotency row, or makes the change: never both, as both would write that row.
-            (Err(CommitError::Unknown { reason }), Some(_)) => {
-                tracing::warn!(%reason, "a commit's outcome was lost: looking for its idempotency row");
+            Err(CommitError::Unknown { reason }) => {
+                tracing::warn!(%reason, "a commit's outcome was lost: finding out, or doing it again");
                 back_off(attempt);
             }
-            (Err(CommitError::Unknown { reason }), None) => return Err(StoreError::CommitUnknown { reason }.into()),
-            (Err(CommitError::Failed(error)), _) => return Err(error.into()),
+            Err(CommitError::Failed(error)) => return Err(error.into()),
         }
     }
     Err(StoreError::Contention { attempts: limits::ATTEMPTS_MAX }.into())
@@ -261,7 +275,7 @@ fn back_off(attempt: u32) {
 pub fn forget_idempotency_rows(store: &dyn Store, before: UnixMillis, limit: usize) -> Result<usize, StoreError> {
     let end = [&[IDEMPOTENCY_TABLE], &before.0.to_be_bytes()[..]].concat();
     let range = KeyRange::new(vec![IDEMPOTENCY_TABLE], end);
-    transact(store, None, |tx| {
+    transact(store, IfLost::Repeat, |tx| {
         let rows = tx.scan(&range, limit.min(limits::WRITES_MAX), Order::Ascending)?;
         let count = rows.len();
         rows.into_iter().try_for_each(|found| tx.delete(found.key))?;

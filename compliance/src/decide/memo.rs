@@ -10,7 +10,7 @@ use lru::LruCache;
 use crate::place::Window;
 
 /// How many answers are kept: some 300 bytes each.
-const ANSWERS_MAX: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
+const ANSWERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16 * 1024 - 1);
 
 /// What one pack says to one ask.
 #[derive(Debug, Clone, PartialEq, Eq)]

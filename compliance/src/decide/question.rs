@@ -46,14 +46,18 @@ pub enum AskClass {
 }
 
 impl Question {
+    /// The canonical JSON.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        // Nothing in a question fails to serialise; were it otherwise, the hash would be of nothing, and a replay would show
+        // the difference.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
     /// BLAKE3 of the canonical JSON, in hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        // Writing to a hasher cannot fail, and nothing in a question fails to serialise; were it otherwise, the hash would
-        // be of a prefix, and a replay would show the difference.
-        let _ = serde_json::to_writer(&mut hasher, self);
-        hasher.finalize().to_hex().to_string()
+        blake3::hash(&self.canonical()).to_hex().to_string()
     }
 }
 

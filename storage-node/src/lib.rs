@@ -5,7 +5,26 @@
 //!
 //! *Out of scope*: law (the gateway decides, the node only checks its own place), keys and plaintext (none ever get here),
 //! object names (none ever get here either), and rust-ipfs itself (`domicile-swarm`).
+//!
+//! The way of a request: `http` reads it, `node` leads it, [`admission`] judges its ticket, `ledger` charges and keeps the
+//! ticket, [`store`] does the work, and a signed receipt goes back.
 
+pub mod admission;
+mod clock;
+mod config;
+mod daemon;
 mod database;
+mod http;
+mod identity;
 pub mod identity_tls;
+mod ledger;
+mod node;
+mod run_marker;
 pub mod store;
+
+pub use crate::clock::system_clock;
+pub use crate::config::{ConfigError, GatewayPeer, NodeConfig, RawConfig, SwarmPeer};
+pub use crate::daemon::{NodeError, NodeFileError, RunningNode, run, run_file, start};
+pub use crate::database::DatabaseError;
+pub use crate::identity::{IDENTITY_FILE, IdentityError, load_or_create};
+pub use crate::node::SOFTWARE;

@@ -1,0 +1,279 @@
+//! The daemon: opens what the node keeps, serves the data plane, announces itself, and stops in good order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use domicile_compliance::audit::Clock;
+use domicile_node_protocol::Announcement;
+use domicile_swarm::{Swarm, SwarmConfig, SwarmError};
+use domicile_types::{NodeId, UnixMillis};
+use tokio::task::JoinHandle;
+
+use crate::admission::{Gateways, GatewaysError};
+use crate::clock::system_clock;
+use crate::config::{ConfigError, NodeConfig};
+use crate::database::{Database, DatabaseError};
+use crate::http;
+use crate::identity::{IdentityError, load_or_create};
+use crate::identity_tls::{EnrolledPeers, TlsIdentityError, server_config};
+use crate::ledger::Ledger;
+use crate::node::{Node, NodeParts, Persona};
+use crate::run_marker::{begin_run, end_run};
+use crate::store::{OpenError, Opened, StoreConfig};
+
+/// How often counters are saved and the database is synced.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a node does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its configuration.
+    #[error("the configuration cannot be used")]
+    Config(#[from] ConfigError),
+    /// Its identity.
+    #[error("the node has no usable identity")]
+    Identity(#[from] IdentityError),
+    /// Its shard store.
+    #[error("the shard store does not open")]
+    Store(#[from] OpenError),
+    /// Its memory of tickets and checkpoints.
+    #[error("the node's evidence cannot be read")]
+    Ledger(#[from] DatabaseError),
+    /// Its gateways.
+    #[error("the enrolled gateways cannot be used")]
+    Gateways(#[from] GatewaysError),
+    /// TLS.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsIdentityError),
+    /// The address of the data plane.
+    #[error("cannot listen on {address}: is another process there, is the address this machine's?")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The control plane.
+    #[error("the control plane does not start")]
+    Swarm(#[from] SwarmError),
+    /// The system's randomness.
+    #[error("no randomness to be had from the operating system")]
+    Randomness(#[from] getrandom::Error),
+    /// The server ended with an error.
+    #[error("the data plane ended")]
+    Server(#[source] std::io::Error),
+}
+
+/// A running node.
+pub struct RunningNode {
+    id: NodeId,
+    address: SocketAddr,
+    swarm: Option<Swarm>,
+    server: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    housekeeping: JoinHandle<()>,
+    node: Arc<Node>,
+    database: Arc<Database>,
+}
+
+/// Runs a node until SIGTERM or SIGINT.
+pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
+    let node = start(config, system_clock()).await?;
+    wait_for_signal().await;
+    tracing::info!("stopping");
+    node.stop().await
+}
+
+/// Starts a node in this process. `clock` dates receipts and judges tickets.
+pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, NodeError> {
+    let mut seeds = [0; 48];
+    getrandom::fill(&mut seeds)?;
+    let (seed, store_id) = seeds.split_first_chunk::<32>().unwrap_or((&[0; 32], &[]));
+    let key = load_or_create(&config.data_dir, seed)?;
+    let id = key.id();
+    let store_config = StoreConfig {
+        directory: config.data_dir.clone(),
+        capacity_bytes: config.capacity_bytes,
+        segment_bytes_max: config.segment_bytes_max,
+        rebuild_index: config.rebuild_index,
+    };
+    let Opened { store, rebuilt, database } =
+        crate::store::open(&store_config, store_id.try_into().unwrap_or_default())?;
+    let not_before = tickets_not_before(&database, rebuilt, clock())?;
+    let gateways = Gateways::new(config.enrolled_gateways()?, not_before)?;
+    let ledger = Ledger::open(Arc::clone(&database), &gateways)?;
+    let enrolled = EnrolledPeers::new(config.gateways.iter().map(|gateway| gateway.id));
+    let tls = server_config(&key, Arc::clone(&enrolled))?;
+    let swarm = start_swarm(&config, &key)?;
+    let persona = Persona { place: config.place, operator: config.operator, party: config.party };
+    let node = Arc::new(Node::new(NodeParts { key, persona, store, ledger, gateways, enrolled, clock }));
+
+    let listen = |source| NodeError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let server = http::serve(Arc::clone(&node), listener, tls, config.workers).map_err(NodeError::Server)?;
+    let handle = server.handle();
+    let serving = tokio::spawn(server);
+    let housekeeping = Housekeeping { node: Arc::clone(&node), database: Arc::clone(&database), swarm: swarm.clone() };
+    let housekeeping = tokio::spawn(housekeeping.run(config.advertise.unwrap_or(address)));
+    let place = config.place;
+    tracing::info!(node = %id, %address, %place, data_dir = %config.data_dir.display(), "node is serving");
+    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, node, database })
+}
+
+impl RunningNode {
+    /// Who it is.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Where its data plane listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its control plane listens, if it has one.
+    #[must_use]
+    pub fn swarm_addresses(&self) -> Vec<SocketAddr> {
+        self.swarm.as_ref().map(Swarm::listen_addresses).unwrap_or_default()
+    }
+
+    /// Finishes the requests that run, writes everything down, and ends.
+    pub async fn stop(self) -> Result<(), NodeError> {
+        self.server.stop(true).await;
+        self.housekeeping.abort();
+        if let Some(swarm) = &self.swarm {
+            swarm.shutdown().await;
+        }
+        let (node, database) = (self.node, self.database);
+        let closed = tokio::task::spawn_blocking(move || {
+            node.close();
+            end_run(&database)
+        });
+        if let Ok(result) = closed.await {
+            result?;
+        }
+        self.serving.await.unwrap_or(Ok(())).map_err(NodeError::Server)
+    }
+}
+
+/// What a node does without being asked.
+struct Housekeeping {
+    node: Arc<Node>,
+    database: Arc<Database>,
+    swarm: Option<Swarm>,
+}
+
+impl Housekeeping {
+    async fn run(self, data_plane: SocketAddr) {
+        let mut save = tokio::time::interval(SAVE_INTERVAL);
+        let mut announce = tokio::time::interval(Duration::from_millis(Announcement::INTERVAL_MILLIS));
+        loop {
+            tokio::select! {
+                _ = save.tick() => self.save().await,
+                _ = announce.tick() => self.announce(data_plane),
+            }
+        }
+    }
+
+    async fn save(&self) {
+        let (node, database) = (Arc::clone(&self.node), Arc::clone(&self.database));
+        let saved = tokio::task::spawn_blocking(move || {
+            node.save_counters();
+            database.sync()
+        });
+        if let Ok(Err(error)) = saved.await {
+            // What is on the disk is unknown after a failed sync, of this database as of a segment file.
+            tracing::error!(%error, "cannot sync the node's database: ending the process");
+            std::process::abort();
+        }
+    }
+
+    fn announce(&self, data_plane: SocketAddr) {
+        let Some(swarm) = &self.swarm else { return };
+        let announcement = self.node.announcement(data_plane);
+        if let Err(error) = swarm.announce(announcement.as_bytes().to_vec()) {
+            tracing::error!(%error, "cannot announce this node");
+        }
+    }
+}
+
+fn start_swarm(config: &NodeConfig, key: &domicile_types::IdentityKey) -> Result<Option<Swarm>, NodeError> {
+    if config.swarm_listen.is_empty() {
+        return Ok(None);
+    }
+    let gateways = config.gateways.iter().filter_map(|gateway| Some((gateway.id, gateway.swarm?)));
+    let bootstrap: Vec<_> = gateways.chain(config.swarm_peers.iter().map(|peer| (peer.id, peer.swarm))).collect();
+    let others = config.swarm_peers.iter().map(|peer| peer.id);
+    let allow = config.gateways.iter().map(|gateway| gateway.id).chain(others).collect();
+    let swarm = SwarmConfig { listen: config.swarm_listen.clone(), bootstrap, allow };
+    Ok(Some(domicile_swarm::start(key, swarm)?))
+}
+
+/// From when on tickets are believed. What earlier ones were used for is forgotten if the database is new (the index was
+/// rebuilt) or may have lost its last second (the machine stopped without warning).
+fn tickets_not_before(database: &Database, rebuilt: bool, now: UnixMillis) -> Result<UnixMillis, DatabaseError> {
+    let lost = begin_run(database, &boot_id())?;
+    if rebuilt || lost {
+        tracing::warn!("the spending of earlier tickets may be lost: tickets from before this start are refused");
+        crate::run_marker::set_fence(database, now)?;
+    }
+    crate::run_marker::fence(database)
+}
+
+/// Linux's name for one boot of the machine; empty where there is none, which counts as another boot.
+fn boot_id() -> Vec<u8> {
+    std::fs::read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default()
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("cannot wait for signals: the node runs until it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Reads a configuration file and runs by it.
+pub async fn run_file(path: &Path) -> Result<(), NodeFileError> {
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|source| NodeFileError::Read { path: path.to_owned(), source })?;
+    let config =
+        NodeConfig::from_toml(&text).map_err(|source| NodeFileError::Config { path: path.to_owned(), source })?;
+    Ok(run(config).await?)
+}
+
+/// Why a node did not run by a file.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeFileError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file does not hold a configuration.
+    #[error("{path} is not a node's configuration")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// The node did not start, or ended.
+    #[error("the node ended")]
+    Node(#[from] NodeError),
+}

@@ -1,0 +1,373 @@
+//! The node itself, without its sockets: what a put, a get and a delete do, from ticket to receipt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domicile_compliance::audit::{Clock, VerifiedTicket};
+use domicile_node_protocol::{
+    Announcement, ByteRange, CheckpointsSeen, NodeStatus, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange,
+    SHARD_BYTES_MAX, SignedAnnouncement, SignedReceipt,
+};
+use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::admission::{Covered, Gateways, Verb, Wish, cover, leaf_of, present};
+use crate::identity_tls::EnrolledPeers;
+use crate::ledger::{Charge, ChargeError, Ledger};
+use crate::store::{DeleteError, Errand, IncomingError, PutError, ReadError, ShardStore, VerifiedShard};
+
+/// Shard bytes that may be on their way in at once; more must wait. Bounds the memory of a node.
+const INCOMING_BYTES_MAX: usize = 64 << 20;
+/// Reads from disk at once; more must wait.
+const READS_MAX: usize = 32;
+/// How long a request waits for its turn before it is sent elsewhere.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Name and version of this software, as announcements and statuses carry it.
+pub const SOFTWARE: &str = concat!("domicile-storage-node ", env!("CARGO_PKG_VERSION"));
+
+/// Who a node is, by its configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Persona {
+    pub(crate) place: Place,
+    pub(crate) operator: OperatorId,
+    pub(crate) party: Party,
+}
+
+/// A node without its sockets.
+pub(crate) struct Node {
+    key: IdentityKey,
+    persona: Persona,
+    store: Arc<ShardStore>,
+    ledger: Ledger,
+    gateways: Gateways,
+    enrolled: Arc<EnrolledPeers>,
+    clock: Clock,
+    started: UnixMillis,
+    incoming: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+}
+
+/// What a [`Node`] is made of.
+pub(crate) struct NodeParts {
+    pub(crate) key: IdentityKey,
+    pub(crate) persona: Persona,
+    pub(crate) store: ShardStore,
+    pub(crate) ledger: Ledger,
+    pub(crate) gateways: Gateways,
+    pub(crate) enrolled: Arc<EnrolledPeers>,
+    pub(crate) clock: Clock,
+}
+
+/// A request for one shard, from an enrolled peer.
+#[derive(Debug)]
+pub(crate) struct ShardRequest<'a> {
+    pub(crate) peer: NodeId,
+    pub(crate) verb: Verb,
+    pub(crate) cid: ShardCid,
+    /// The header `domicile-ticket`.
+    pub(crate) ticket: Option<&'a str>,
+    /// The header `domicile-data`.
+    pub(crate) data: Option<DataId>,
+}
+
+/// A request whose ticket is true, fits, and is charged.
+pub(crate) struct Admitted {
+    peer: NodeId,
+    cid: ShardCid,
+    data: DataId,
+    ticket: VerifiedTicket,
+    charged_bytes: u64,
+}
+
+/// A put that may receive its body. Holds its share of the incoming memory.
+pub(crate) struct Incoming {
+    admitted: Admitted,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// What a get came to.
+pub(crate) struct Served {
+    pub(crate) bytes: Bytes,
+    /// The range that was asked for, and the shard's length; `None`: the whole shard.
+    pub(crate) part: Option<(ResolvedRange, u64)>,
+    pub(crate) receipt: SignedReceipt,
+}
+
+/// A range that lies outside its shard, with the shard's length; or any other refusal.
+pub(crate) enum GetRefusal {
+    BadRange(Refusal, u64),
+    Other(Refusal),
+}
+
+impl From<Refusal> for GetRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Self::Other(refusal)
+    }
+}
+
+impl Node {
+    pub(crate) fn new(parts: NodeParts) -> Self {
+        let NodeParts { key, persona, store, ledger, gateways, enrolled, clock } = parts;
+        let started = clock();
+        Self {
+            key,
+            persona,
+            store: Arc::new(store),
+            ledger,
+            gateways,
+            enrolled,
+            clock,
+            started,
+            incoming: Arc::new(Semaphore::new(INCOMING_BYTES_MAX)),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+        }
+    }
+
+    /// Admits a put of `bytes` bytes, charges its ticket, and waits for room to receive it.
+    pub(crate) async fn begin_put(&self, request: &ShardRequest<'_>, bytes: u64) -> Result<Incoming, Refusal> {
+        let (ticket, covered) = self.admit(request)?;
+        let share = u32::try_from(bytes).ok().filter(|_| bytes <= SHARD_BYTES_MAX);
+        let Some(share) = share else {
+            let message = format!("a shard has at most {SHARD_BYTES_MAX} bytes, {bytes} are declared");
+            return Err(Refusal::new(RefusalCode::TooLarge, message));
+        };
+        if bytes == 0 {
+            return Err(Refusal::new(RefusalCode::BadRequest, "the body is empty: a shard has at least one byte"));
+        }
+        let turn = Arc::clone(&self.incoming).acquire_many_owned(share);
+        let turn = self.turn(turn).await?;
+        let admitted = self.charge(request, ticket, covered, bytes)?;
+        Ok(Incoming { admitted, _turn: turn })
+    }
+
+    /// Stores what came in; the receipt is signed once it is durable.
+    pub(crate) async fn finish_put(&self, incoming: Incoming, shard: VerifiedShard) -> Result<SignedReceipt, Refusal> {
+        let Incoming { admitted, _turn } = &incoming;
+        let bytes = u64::from(shard.bytes());
+        if let Err(error) = self.store.put(shard, self.errand(admitted)).await {
+            let refusal = of_put_error(&error);
+            self.abandon_put(incoming);
+            return Err(refusal);
+        }
+        self.ledger.counters.stored.add(bytes);
+        self.receipt(ReceiptVerb::Stored, admitted, bytes)
+    }
+
+    /// Gives back what a put was charged that stores nothing.
+    pub(crate) fn abandon_put(&self, incoming: Incoming) {
+        let Admitted { peer, ticket, charged_bytes, .. } = &incoming.admitted;
+        if let Err(error) = self.ledger.refund(*peer, ticket.index, *charged_bytes) {
+            tracing::error!(%error, "cannot give a ticket's bytes back");
+        }
+    }
+
+    /// Reads a shard, or a range of it. The ticket is charged before the disk is asked.
+    pub(crate) async fn get(&self, request: &ShardRequest<'_>, range: Option<ByteRange>) -> Result<Served, GetRefusal> {
+        let (ticket, covered) = self.admit(request)?;
+        let found = self.store.find(&request.cid, &covered.data).map_err(|error| unavailable(&error))?;
+        let length = present(found, Verb::Get)?;
+        let part = match range.map(|range| range.resolve(length)) {
+            None => None,
+            Some(Ok(range)) => Some(range),
+            Some(Err(error)) => {
+                let refusal = Refusal::new(RefusalCode::BadRange, error.to_string());
+                return Err(GetRefusal::BadRange(refusal, length));
+            }
+        };
+        let bytes = part.map_or(length, |range| range.bytes());
+        let turn = Arc::clone(&self.reads).acquire_owned();
+        let turn = self.turn(turn).await?;
+        let admitted = self.charge(request, ticket, covered, bytes)?;
+        let (store, cid, data) = (Arc::clone(&self.store), admitted.cid, admitted.data);
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            store.read(&cid, &data, part)
+        });
+        let bytes = read.await.map_err(|error| unavailable(&error))?.map_err(|error| of_read_error(&error))?;
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.ledger.counters.served.add(count);
+        let receipt = self.receipt(ReceiptVerb::Served, &admitted, count)?;
+        Ok(Served { bytes, part: part.map(|range| (range, length)), receipt })
+    }
+
+    /// Drops the ticket's data id's claim on a shard.
+    pub(crate) async fn delete(&self, request: &ShardRequest<'_>) -> Result<SignedReceipt, Refusal> {
+        let (ticket, covered) = self.admit(request)?;
+        let found = self.store.find(&request.cid, &covered.data).map_err(|error| unavailable(&error))?;
+        present(found, Verb::Delete)?;
+        let admitted = self.charge(request, ticket, covered, 0)?;
+        let errand = self.errand(&admitted);
+        let bytes = self.store.delete(admitted.cid, errand).await.map_err(|error| of_delete_error(&error))?;
+        self.ledger.counters.deleted.add(bytes);
+        self.receipt(ReceiptVerb::Deleted, &admitted, bytes)
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let (totals, counters) = (self.store.totals(), &self.ledger.counters);
+        NodeStatus {
+            v: NodeStatus::VERSION,
+            node: self.key.id(),
+            operator: self.persona.operator.clone(),
+            place: self.persona.place,
+            software: SOFTWARE.to_owned(),
+            started: self.started,
+            capacity_bytes: self.store.capacity_bytes(),
+            used_bytes: totals.used_bytes,
+            free_bytes: self.store.free_bytes(),
+            shards: totals.shards,
+            corrupt_shards: totals.corrupt_shards,
+            stored: counters.stored.count(),
+            served: counters.served.count(),
+            deleted: counters.deleted.count(),
+            refused: counters.refused(),
+            refused_handshakes: counters.refused_handshakes(self.enrolled.refused()),
+        }
+    }
+
+    pub(crate) fn checkpoints(&self) -> CheckpointsSeen {
+        CheckpointsSeen { v: 1, node: self.key.id(), checkpoints: self.ledger.checkpoints() }
+    }
+
+    pub(crate) fn announcement(&self, data_plane: std::net::SocketAddr) -> SignedAnnouncement {
+        let issued = (self.clock)();
+        let announcement = Announcement {
+            v: Announcement::VERSION,
+            node: self.key.id(),
+            operator: self.persona.operator.clone(),
+            party: self.persona.party.clone(),
+            place: self.persona.place,
+            data_plane,
+            capacity_bytes: self.store.capacity_bytes(),
+            free_bytes: self.store.free_bytes(),
+            software: SOFTWARE.to_owned(),
+            issued,
+            expires: issued.plus_millis(Announcement::LIFETIME_MILLIS),
+        };
+        SignedAnnouncement::sign(&announcement, &self.key)
+    }
+
+    /// Counts a refusal and says it in the log.
+    pub(crate) fn note_refusal(&self, refusal: &Refusal, peer: Option<NodeId>, shard: Option<&ShardCid>) {
+        self.ledger.counters.refuse(refusal.code);
+        let (peer, shard) = (peer.map(|peer| peer.to_string()), shard.map(ToString::to_string));
+        tracing::info!(code = %refusal.code, peer, shard, reason = %refusal.message, "refused");
+    }
+
+    /// Writes down what is not written at once.
+    pub(crate) fn save_counters(&self) {
+        if let Err(error) = self.ledger.counters.save(self.enrolled.refused()) {
+            tracing::error!(%error, "cannot write the counters down");
+        }
+    }
+
+    /// Ends the store's writer after it finished what it was asked. Blocks.
+    pub(crate) fn close(&self) {
+        self.store.close();
+        self.save_counters();
+    }
+
+    /// From the ticket to the shard: is it true, is it this peer's, has its log one history, does it cover the wish?
+    fn admit(&self, request: &ShardRequest<'_>) -> Result<(VerifiedTicket, Covered), Refusal> {
+        let ticket = self.gateways.check(request.ticket, &request.peer, (self.clock)())?;
+        self.ledger.witness(request.peer, &ticket).map_err(of_charge_error)?;
+        let (cid, place) = (&request.cid, &self.persona.place);
+        let wish = Wish { verb: request.verb, cid, data: request.data.as_ref(), place };
+        let covered = cover(ticket.intent(), &wish)?;
+        Ok((ticket, covered))
+    }
+
+    fn charge(
+        &self,
+        request: &ShardRequest<'_>,
+        ticket: VerifiedTicket,
+        covered: Covered,
+        bytes: u64,
+    ) -> Result<Admitted, Refusal> {
+        let text = request.ticket.unwrap_or_default();
+        let charge = Charge { gateway: request.peer, ticket: &ticket, text, bytes, now: (self.clock)() };
+        self.ledger.charge(&charge).map_err(of_charge_error)?;
+        let ShardRequest { peer, cid, .. } = *request;
+        Ok(Admitted { peer, cid, data: covered.data, ticket, charged_bytes: bytes })
+    }
+
+    async fn turn<T, E>(&self, turn: impl Future<Output = Result<T, E>>) -> Result<T, Refusal> {
+        match tokio::time::timeout(TURN_WAIT_MAX, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Refusal::new(RefusalCode::Unavailable, "the node is busy: use another one, or come again")),
+        }
+    }
+
+    fn errand(&self, admitted: &Admitted) -> Errand {
+        Errand { data: admitted.data, ticket: leaf_of(&admitted.ticket), now: (self.clock)() }
+    }
+
+    fn receipt(&self, verb: ReceiptVerb, admitted: &Admitted, bytes: u64) -> Result<SignedReceipt, Refusal> {
+        let receipt = Receipt {
+            v: Receipt::VERSION,
+            verb,
+            cid: admitted.cid,
+            data: admitted.data,
+            bytes,
+            node: self.key.id(),
+            ticket: leaf_of(&admitted.ticket),
+            time: (self.clock)(),
+        };
+        let signed = SignedReceipt::sign(&receipt, &self.key);
+        if verb != ReceiptVerb::Served {
+            self.ledger.keep_receipt(&receipt, &signed).map_err(|error| unavailable(&error))?;
+        }
+        Ok(signed)
+    }
+}
+
+/// A body that is no shard.
+pub(crate) fn of_incoming_error(error: &IncomingError) -> Refusal {
+    let code = match error {
+        IncomingError::TooLong { .. } => RefusalCode::TooLarge,
+        IncomingError::Empty => RefusalCode::BadRequest,
+        IncomingError::WrongBytes(_) => RefusalCode::WrongBytes,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+fn of_put_error(error: &PutError) -> Refusal {
+    let code = match error {
+        PutError::Full => RefusalCode::Full,
+        PutError::Closed => RefusalCode::Unavailable,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+fn of_delete_error(error: &DeleteError) -> Refusal {
+    let code = match error {
+        DeleteError::NotFound => RefusalCode::NotFound,
+        DeleteError::Full => RefusalCode::Full,
+        DeleteError::Closed => RefusalCode::Unavailable,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+fn of_read_error(error: &ReadError) -> Refusal {
+    let code = match error {
+        ReadError::NotFound => RefusalCode::NotFound,
+        ReadError::OutOfRange { .. } => RefusalCode::BadRange,
+        ReadError::Corrupt | ReadError::Damaged { .. } => RefusalCode::Corrupt,
+        ReadError::Io(_) | ReadError::Index(_) => return unavailable(error),
+    };
+    Refusal::new(code, error.to_string())
+}
+
+fn of_charge_error(error: ChargeError) -> Refusal {
+    match error {
+        ChargeError::Refused(refusal) => refusal,
+        ChargeError::Database(error) => unavailable(&error),
+    }
+}
+
+/// A fault of this node: said in its log in full, to the peer only that it is so.
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refusal {
+    tracing::error!(error, "the node cannot serve a request");
+    Refusal::new(RefusalCode::Unavailable, "the node has a fault of its own: use another one; its log says more")
+}

@@ -185,7 +185,9 @@ impl Catalog {
         tags: Tags,
         classification: Classification,
     ) -> Result<Bucket, CatalogError> {
-        let once = stamp.once("set-bucket-tags", &[bucket.id.as_bytes()]);
+        let mut subject = vec![&bucket.id.as_bytes()[..]];
+        subject.extend(tags.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
+        let once = stamp.once("set-bucket-tags", &subject);
         let given = bucket.clone();
         self.write(once, move |tx| {
             let mut bucket = same_bucket(tx, &given)?;

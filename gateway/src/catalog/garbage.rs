@@ -1,25 +1,27 @@
 //! Garbage: what nodes still hold of objects that are no more, and the steps in which a sweeper takes it away.
 //!
-//! A garbage row refers; it never lists. [`Catalog::next_sweep`] unfolds rows that refer to parts into rows that name one
+//! A garbage row refers; it never lists. [`Catalog::next_sweeps`] unfolds rows that refer to parts into rows that name one
 //! extent each, in transactions of bounded size, until there is an extent whose shards can be deleted from nodes. Every
 //! step is under a lease: a sweeper that lost it changes nothing.
 //!
-//! Shards of one extent are deleted page by page: nodes first, then [`Catalog::finish_sweep`] removes the page. A crash in
+//! Shards of one extent are deleted page by page: nodes first, then [`Catalog::finish_sweeps`] removes the page. A crash in
 //! between asks the nodes once more, which is harmless.
 
 use bytes::Bytes;
 use domicile_types::{BucketName, DataId, PackId, RegionName, TenantId, UnixMillis, UploadId};
 use serde::{Deserialize, Serialize};
 
-use super::extent::{ExtentId, ShardAt};
+use super::extent::{ExtentId, ExtentPage, ShardAt};
 use super::put::{PendingRow, discard_pending};
 use super::read::PartList;
 use super::upload::{Part, Upload};
 use super::{Catalog, CatalogError, compact, keys};
-use crate::state::{Held, IfLost, KeyRange, KeyedRow, Order, Owner, Read, StoredRow, Tx, decode, require_lease};
+use crate::state::{Held, IfLost, KeyRange, KeyedRow, Order, Owner, Read, StoredRow, Tx, View, decode, require_lease};
 
 /// Part rows that one transaction unfolds: two writes each.
 const PARTS_UNFOLDED: usize = 400;
+/// Pages that are swept at once: two writes each.
+const SWEEPS_AT_ONCE_MAX: usize = 100;
 /// Pending rows that one transaction reaps: two writes each.
 const ORPHANS_REAPED: usize = 400;
 
@@ -117,38 +119,46 @@ pub(super) fn give_up_upload(
 }
 
 impl Catalog {
-    /// The next page of shards to delete, of what is due at `now`; `None` when nothing is due.
+    /// Shards to delete next, of what is due at `now`: at most `limit` (and 100) pages, each of another extent. None when
+    /// nothing is due.
     ///
     /// # Errors
     /// [`CatalogError::Lease`] when `lease` is lost.
-    pub async fn next_sweep(&self, lease: &Held, now: UnixMillis) -> Result<Option<Sweep>, CatalogError> {
+    pub async fn next_sweeps(&self, lease: &Held, now: UnixMillis, limit: usize) -> Result<Vec<Sweep>, CatalogError> {
+        let limit = limit.clamp(1, SWEEPS_AT_ONCE_MAX);
         loop {
             let due = KeyRange::new(keys::GARBAGE, keys::garbage_due(now.plus_millis(1)));
-            let first = self.read(move |view| Ok(view.scan(&due, 1, Order::Ascending)?.pop())).await?;
-            let Some(found) = first else { return Ok(None) };
-            let garbage: Garbage = decode(&found.row.value)?;
-            if let Debris::Extent(extent) = garbage.debris
-                && let Some(sweep) = self.first_page(extent, &garbage, &found.key).await?
-            {
-                return Ok(Some(sweep));
+            let (sweeps, to_unfold) = self.read(move |view| due_sweeps(view, &due, limit)).await?;
+            if !sweeps.is_empty() || to_unfold.is_empty() {
+                return Ok(sweeps);
             }
-            let (lease, row) = (lease.clone(), found.key);
-            self.write(IfLost::Repeat, move |tx| {
-                require_lease(tx, &lease)?;
-                unfold(tx, &row, now)
-            })
-            .await?;
+            for row in to_unfold {
+                let lease = lease.clone();
+                self.write(IfLost::Repeat, move |tx| {
+                    require_lease(tx, &lease)?;
+                    unfold(tx, &row, now)
+                })
+                .await?;
+            }
         }
     }
 
-    /// Removes the page whose shards are deleted from their nodes.
-    pub async fn finish_sweep(&self, lease: &Held, sweep: &Sweep) -> Result<(), CatalogError> {
-        let (lease, page) = (lease.clone(), sweep.page.clone());
-        self.write(IfLost::Repeat, move |tx| {
-            require_lease(tx, &lease)?;
-            Ok(tx.delete(page.clone())?)
-        })
-        .await
+    /// Removes pages whose shards are deleted from their nodes, and the garbage rows of extents that have no more.
+    pub async fn finish_sweeps(&self, lease: &Held, sweeps: &[Sweep]) -> Result<(), CatalogError> {
+        for batch in sweeps.chunks(SWEEPS_AT_ONCE_MAX) {
+            let lease = lease.clone();
+            let done: Vec<_> = batch.iter().map(|sweep| (sweep.row.clone(), sweep.page.clone())).collect();
+            self.write(IfLost::Repeat, move |tx| {
+                require_lease(tx, &lease)?;
+                for (row, page) in &done {
+                    tx.delete(page.clone())?;
+                    finish_extent(tx, row)?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Puts the garbage of `sweep` off until `due`, because a node does not answer. What else is due comes first then.
@@ -190,17 +200,28 @@ impl Catalog {
             }
         }
     }
+}
 
-    async fn first_page(&self, extent: ExtentId, garbage: &Garbage, row: &[u8]) -> Result<Option<Sweep>, CatalogError> {
-        let pages = KeyRange::prefix(&keys::extent(extent));
-        let first = self.read(move |view| Ok(view.scan(&pages, 1, Order::Ascending)?.pop())).await?;
-        let Some(KeyedRow { key, row: stored }) = first else { return Ok(None) };
-        let page: super::ExtentPage = decode(&stored.value)?;
+/// The first page of each extent that is due, and the rows that name no extent with pages.
+fn due_sweeps(view: &mut View<'_>, due: &KeyRange, limit: usize) -> Result<(Vec<Sweep>, Vec<Vec<u8>>), CatalogError> {
+    let (mut sweeps, mut to_unfold) = (Vec::new(), Vec::new());
+    for found in view.scan(due, limit, Order::Ascending)? {
+        let garbage: Garbage = decode(&found.row.value)?;
+        let first = match &garbage.debris {
+            Debris::Extent(extent) => view.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.pop(),
+            Debris::Parts | Debris::Upload { .. } => None,
+        };
+        let Some(KeyedRow { key, row }) = first else {
+            to_unfold.push(found.key);
+            continue;
+        };
+        let page: ExtentPage = decode(&row.value)?;
         let mut shards: Vec<ShardAt> = page.shards().collect();
         shards.sort_unstable();
         shards.dedup();
-        Ok(Some(Sweep { garbage: garbage.clone(), shards, row: row.to_vec(), page: key }))
+        sweeps.push(Sweep { garbage, shards, row: found.key, page: key });
     }
+    Ok((sweeps, to_unfold))
 }
 
 /// One bounded step: an extent without pages is done; parts become extents of their own.
@@ -213,6 +234,15 @@ fn unfold(tx: &mut Tx<'_>, row: &[u8], now: UnixMillis) -> Result<(), CatalogErr
         Debris::Upload { upload, kept } => unfold_upload(tx, origin, *data, *upload, kept, now)?,
     };
     if done {
+        tx.delete(row.to_vec())?;
+    }
+    Ok(())
+}
+
+/// Removes the garbage row of an extent that has no pages any more.
+fn finish_extent(tx: &mut Tx<'_>, row: &[u8]) -> Result<(), CatalogError> {
+    let Some(Garbage { debris: Debris::Extent(extent), .. }) = tx.get_row(row)? else { return Ok(()) };
+    if tx.scan(&KeyRange::prefix(&keys::extent(extent)), 1, Order::Ascending)?.is_empty() {
         tx.delete(row.to_vec())?;
     }
     Ok(())

@@ -18,7 +18,7 @@
 //! A transaction writes at most 1,000 rows, and an object of 5 TiB has over a million segments, so nothing is written at
 //! the end that could be written on the way: extent pages are stored as parts are stored, a completion writes the list of
 //! parts (at most 10,000, some 600 to a row), never their pages, and garbage is a row that *refers* to parts or pages, which
-//! the sweeper unfolds in transactions of bounded size ([`Catalog::next_sweep`]).
+//! the sweeper unfolds in transactions of bounded size ([`Catalog::next_sweeps`]).
 
 mod bucket;
 mod compact;
@@ -61,7 +61,10 @@ pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };
 
-use crate::state::{IdempotencyKey, IfLost, LeaseName, Owner, Store, Tx, View, transact, view};
+use crate::state::{
+    Held, IdempotencyKey, IfLost, LeaseName, Owner, Store, Tx, View, acquire_lease, forget_idempotency_rows, limits,
+    release_lease, renew_lease, transact, view,
+};
 
 /// What a catalog is opened with.
 #[derive(Debug, Clone)]
@@ -128,6 +131,29 @@ impl Catalog {
         LeaseName::new(&format!("process/{}", data_encoding::HEXLOWER.encode(&owner.0)))
     }
 
+    /// Takes a lease; see [`acquire_lease`].
+    pub async fn acquire_lease(&self, name: &LeaseName, owner: Owner, ttl_millis: u64) -> Result<Held, CatalogError> {
+        let name = name.clone();
+        self.blocking(move |store| Ok(acquire_lease(store, &name, owner, ttl_millis)?)).await
+    }
+
+    /// Extends a lease; see [`renew_lease`].
+    pub async fn renew_lease(&self, held: &Held, ttl_millis: u64) -> Result<Held, CatalogError> {
+        let held = held.clone();
+        self.blocking(move |store| Ok(renew_lease(store, &held, ttl_millis)?)).await
+    }
+
+    /// Gives a lease back; see [`release_lease`].
+    pub async fn release_lease(&self, held: Held) -> Result<(), CatalogError> {
+        self.blocking(move |store| Ok(release_lease(store, &held)?)).await
+    }
+
+    /// Forgets which requests issued before `before` made which changes, at most 1,000 at a time; returns how many. An hour
+    /// is long enough: a request is not tried again by this program after minutes.
+    pub async fn forget_requests(&self, before: UnixMillis) -> Result<usize, CatalogError> {
+        self.blocking(move |store| Ok(forget_idempotency_rows(store, before, limits::WRITES_MAX)?)).await
+    }
+
     /// When what `stamp` discards may be swept.
     fn sweep_due(&self, stamp: Stamp) -> UnixMillis {
         stamp.now.plus_millis(self.config.sweep_grace_millis)
@@ -137,8 +163,7 @@ impl Catalog {
         &self,
         body: impl FnOnce(&mut View<'_>) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || view(&*store, body)).await.map_err(|_| CatalogError::ShuttingDown)?
+        self.blocking(move |store| view(store, body)).await
     }
 
     async fn write<T: Serialize + DeserializeOwned + Send + 'static>(
@@ -146,9 +171,15 @@ impl Catalog {
         if_lost: IfLost,
         body: impl FnMut(&mut Tx<'_>) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
+        self.blocking(move |store| transact(store, if_lost, body)).await
+    }
+
+    /// Runs `body` on tokio's blocking pool.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&dyn Store) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || transact(&*store, if_lost.clone(), body))
-            .await
-            .map_err(|_| CatalogError::ShuttingDown)?
+        tokio::task::spawn_blocking(move || body(&*store)).await.map_err(|_| CatalogError::ShuttingDown)?
     }
 }

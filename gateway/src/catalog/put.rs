@@ -198,7 +198,9 @@ impl Catalog {
         tags: super::Tags,
         classification: domicile_types::Classification,
     ) -> Result<(), CatalogError> {
-        let once = stamp.once("set-object-tags", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
+        let mut subject = vec![&bucket.id.as_bytes()[..], key.as_str().as_bytes()];
+        subject.extend(tags.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
+        let once = stamp.once("set-object-tags", &subject);
         let (given, key) = (bucket.clone(), key.clone());
         self.write(once, move |tx| {
             let bucket = same_bucket(tx, &given)?;

@@ -2,6 +2,7 @@
 //! in `model`.
 
 mod listings;
+mod measure;
 mod model;
 mod multipart;
 mod objects;
@@ -129,11 +130,14 @@ impl World {
         let alive: Vec<Owner> = alive.iter().map(|process| Owner([*process; 16])).collect();
         while self.catalog.reap_orphans(&lease, alive.clone(), self.now()).await.unwrap() > 0 {}
         let mut swept = Vec::new();
-        while let Some(sweep) = self.catalog.next_sweep(&lease, self.now()).await.unwrap() {
-            swept.extend(sweep.shards.iter().copied());
-            self.catalog.finish_sweep(&lease, &sweep).await.unwrap();
+        loop {
+            let sweeps = self.catalog.next_sweeps(&lease, self.now(), 16).await.unwrap();
+            if sweeps.is_empty() {
+                return swept;
+            }
+            swept.extend(sweeps.iter().flat_map(|sweep| sweep.shards.iter().copied()));
+            self.catalog.finish_sweeps(&lease, &sweeps).await.unwrap();
         }
-        swept
     }
 
     /// The keys of all rows of a table.

@@ -79,14 +79,14 @@ fn garbage_that_is_put_off_lets_other_garbage_pass() {
         }
         world.clock.advance(GRACE_MILLIS);
         let (lease, now) = (world.lease(), world.now());
-        let first = world.catalog.next_sweep(&lease, now).await.unwrap().unwrap();
+        let first = world.catalog.next_sweeps(&lease, now, 1).await.unwrap().remove(0);
         world.catalog.postpone_sweep(&lease, &first, now.plus_millis(50)).await.unwrap();
-        let second = world.catalog.next_sweep(&lease, now).await.unwrap().unwrap();
+        let second = world.catalog.next_sweeps(&lease, now, 1).await.unwrap().remove(0);
         assert_ne!(first.shards, second.shards);
-        world.catalog.finish_sweep(&lease, &second).await.unwrap();
-        assert_eq!(world.catalog.next_sweep(&lease, now).await.unwrap(), None);
+        world.catalog.finish_sweeps(&lease, &[second]).await.unwrap();
+        assert_eq!(world.catalog.next_sweeps(&lease, now, 1).await.unwrap(), []);
         world.clock.advance(50);
-        let again = world.catalog.next_sweep(&lease, world.now()).await.unwrap().unwrap();
+        let again = world.catalog.next_sweeps(&lease, world.now(), 1).await.unwrap().remove(0);
         assert_eq!((&again.shards, again.garbage.attempts), (&first.shards, 1));
     });
 }
@@ -99,10 +99,13 @@ fn a_sweeper_without_its_lease_changes_nothing() {
         world.delete("k").await.unwrap();
         world.clock.advance(GRACE_MILLIS);
         let lease = world.lease();
-        let sweep = world.catalog.next_sweep(&lease, world.now()).await.unwrap().unwrap();
+        let sweep = world.catalog.next_sweeps(&lease, world.now(), 1).await.unwrap().remove(0);
         world.clock.advance(HOUR_MILLIS);
         let rows = world.rows(b'e');
-        assert!(matches!(world.catalog.finish_sweep(&lease, &sweep).await, Err(CatalogError::Lease(_))));
+        assert!(matches!(
+            world.catalog.finish_sweeps(&lease, std::slice::from_ref(&sweep)).await,
+            Err(CatalogError::Lease(_))
+        ));
         let due = world.now();
         assert!(matches!(world.catalog.postpone_sweep(&lease, &sweep, due).await, Err(CatalogError::Lease(_))));
         assert_eq!(world.rows(b'e'), rows);

@@ -95,41 +95,47 @@ impl Locator {
         Ok(Self { overrides: ordered, databases: files.iter().map(open).collect::<Result<_, _>>()? })
     }
 
-    /// The candidate places of `address` at `now`. Warnings never contain the address.
+    /// The candidate places of `address` at `now`. Warnings never contain the address. A stale database is warned of in every
+    /// answer, even one that an override gave: it says how the gateway is kept.
     #[must_use]
     pub fn locate(&self, address: IpAddr, now: UnixMillis) -> Located {
         // An IPv4 client of an IPv6 socket arrives as ::ffff:a.b.c.d.
         let address = address.to_canonical();
-        if let Some((network, place)) = self.overrides.iter().find(|(network, _)| network.contains(&address)) {
-            let source = LocationSource::Override { network: network.to_string() };
-            return Located { candidates: vec![*place], sources: vec![source], warnings: Vec::new() };
-        }
-        if let Some(kind) = names_no_place(address) {
-            let warning = format!("the address is of a kind that no database can place ({kind})");
-            return Located { candidates: vec![Place::Unknown], sources: Vec::new(), warnings: vec![warning] };
-        }
-        self.compare(address, now)
+        let mut located = match self.overrides.iter().find(|(network, _)| network.contains(&address)) {
+            Some((network, place)) => {
+                let source = LocationSource::Override { network: network.to_string() };
+                Located { candidates: vec![*place], sources: vec![source], warnings: Vec::new() }
+            }
+            None => match names_no_place(address) {
+                Some(kind) => {
+                    let warning = format!("the address is of a kind that no database can place ({kind})");
+                    Located { candidates: vec![Place::Unknown], sources: Vec::new(), warnings: vec![warning] }
+                }
+                None => self.compare(address),
+            },
+        };
+        located.warnings.extend(self.stale(now));
+        located
     }
 
-    /// What every decision by these databases must warn of at `now`: stale builds, no second opinion.
-    #[must_use]
-    pub fn warnings(&self, now: UnixMillis) -> Vec<String> {
-        let mut warnings = Vec::new();
-        match self.databases.as_slice() {
-            [] => warnings.push("no location database is configured".to_owned()),
-            [only] => warnings.push(format!("{} is the only location database: nothing contradicts it", only.name())),
-            _ => {}
-        }
-        for database in &self.databases {
+    /// Which databases are older than [`DATABASE_AGE_DAYS_MAX`] at `now`, in words.
+    pub fn stale(&self, now: UnixMillis) -> impl Iterator<Item = String> + '_ {
+        self.databases.iter().filter_map(move |database| {
             let age_days = now.millis_since(database.built()) / DAY_MILLIS;
-            if age_days > DATABASE_AGE_DAYS_MAX {
-                let name = database.name();
-                warnings.push(format!(
-                    "{name} was built {age_days} days ago (more than {DATABASE_AGE_DAYS_MAX}): refresh it"
-                ));
-            }
+            let name = database.name();
+            let told =
+                || format!("{name} was built {age_days} days ago (more than {DATABASE_AGE_DAYS_MAX}): refresh it");
+            (age_days > DATABASE_AGE_DAYS_MAX).then(told)
+        })
+    }
+
+    /// What is wrong with having too few databases.
+    fn too_few(&self) -> Option<String> {
+        match self.databases.as_slice() {
+            [] => Some("no location database is configured".to_owned()),
+            [only] => Some(format!("{} is the only location database: nothing contradicts it", only.name())),
+            _ => None,
         }
-        warnings
     }
 
     /// The databases, as the log names them.
@@ -137,10 +143,10 @@ impl Locator {
         self.databases.iter().map(Database::source)
     }
 
-    fn compare(&self, address: IpAddr, now: UnixMillis) -> Located {
+    fn compare(&self, address: IpAddr) -> Located {
         let mut candidates = BTreeSet::new();
         let mut sources = Vec::new();
-        let mut warnings = self.warnings(now);
+        let mut warnings: Vec<String> = self.too_few().into_iter().collect();
         let mut told = Vec::new();
         for database in &self.databases {
             let name = database.name();

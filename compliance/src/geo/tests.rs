@@ -95,7 +95,8 @@ fn the_longest_matching_override_wins_over_the_databases() {
     let located = locate(&locator, "2001:da8::1", STALE);
     assert_eq!(places(&located), "CN");
     assert_eq!(located.sources, [LocationSource::Override { network: "2001:da8::/32".into() }]);
-    assert!(located.warnings.is_empty(), "an override does not depend on the age of a database");
+    assert_eq!(located.warnings.len(), 2, "stale databases are warned of all the same: {:?}", located.warnings);
+    assert!(locate(&locator, "2001:da8::1", FRESH).warnings.is_empty());
 }
 
 #[test]
@@ -144,4 +145,83 @@ fn a_missing_or_truncated_file_is_refused_with_what_to_do() {
 fn a_database_from_the_future_is_refused() {
     let error = Locator::open(&both(), Vec::new(), UnixMillis(1_600_000_000_000)).unwrap_err();
     assert!(matches!(error, LocatorError::FromTheFuture { .. }), "{error}");
+}
+
+/// A database of one node: 0.0.0.0/1 has `row`, the other half has nothing. MaxMind DB File Format Specification 2.0.
+fn database(folder: &Path, name: &str, row: &[u8]) -> PathBuf {
+    let string = |text: &str| [&[0x40 | u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // One node of two 24-bit records: a pointer to the data (nodes + 16), and "not found" (nodes).
+    let tree = [0, 0, 17, 0, 0, 1];
+    let metadata = [
+        &[0xe0 | 9][..],
+        &string("binary_format_major_version"),
+        &[0xa1, 2],
+        &string("binary_format_minor_version"),
+        &[0xa0],
+        &string("build_epoch"),
+        // An unsigned 64-bit integer of four bytes.
+        &[&[0x04, 0x02][..], &u32::try_from(FRESH.0 / 1000).unwrap().to_be_bytes()].concat(),
+        &string("database_type"),
+        &string("test"),
+        &string("description"),
+        &[0xe0],
+        &string("ip_version"),
+        &[0xa1, 4],
+        &string("languages"),
+        &[0x00, 0x04],
+        &string("node_count"),
+        &[0xc1, 1],
+        &string("record_size"),
+        &[0xa1, 24],
+    ]
+    .concat();
+    let file = [&tree[..], &[0; 16], row, b"\xab\xcd\xefMaxMind.com", &metadata].concat();
+    let path = folder.join(name);
+    fs::write(&path, file).unwrap();
+    path
+}
+
+/// `{ "country": { "iso_code": code }, "traits": { "is_anonymous_proxy": proxy } }`.
+fn nested_row(code: &str, proxy: bool) -> Vec<u8> {
+    let mut row = b"\xe2\x47country\xe1\x48iso_code\x42".to_vec();
+    row.extend(code.as_bytes());
+    row.extend(b"\x46traits\xe1\x52is_anonymous_proxy");
+    row.extend([u8::from(proxy), 0x07]);
+    row
+}
+
+#[test]
+fn nested_rows_are_read_and_proxies_may_be_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = database(folder.path(), "plain.mmdb", &nested_row("DE", false));
+    let proxy = database(folder.path(), "proxy.mmdb", &nested_row("DE", true));
+    let locator = Locator::open(&[plain.clone(), plain.clone()], Vec::new(), FRESH).unwrap();
+    assert_eq!(places(&locate(&locator, "8.8.8.8", FRESH)), "DE");
+    let locator = Locator::open(&[plain, proxy], Vec::new(), FRESH).unwrap();
+    let located = locate(&locator, "8.8.8.8", FRESH);
+    assert_eq!(places(&located), "unknown DE");
+    assert!(located.warnings[0].contains("proxy.mmdb holds the address for a proxy"), "{:?}", located.warnings);
+}
+
+#[test]
+fn what_one_database_does_not_know_may_be_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let german = database(folder.path(), "german.mmdb", b"\xe1\x4ccountry_code\x42DE");
+    let nobody = database(folder.path(), "nobody.mmdb", b"\xe1\x4ccountry_code\x42ZZ");
+    let locator = Locator::open(&[german.clone(), nobody], Vec::new(), FRESH).unwrap();
+    let located = locate(&locator, "8.8.8.8", FRESH);
+    assert_eq!(places(&located), "unknown DE");
+    assert_eq!(located.sources.len(), 1);
+    assert!(located.warnings[0].contains("nobody.mmdb does not know the address"), "{:?}", located.warnings);
+    let locator = Locator::open(&[german.clone(), german], Vec::new(), FRESH).unwrap();
+    assert_eq!(places(&locate(&locator, "193.0.6.139", FRESH)), "unknown");
+    assert_eq!(places(&locate(&locator, "2400:3200::1", FRESH)), "unknown", "a database of IPv4 alone");
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_found_when_the_file_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    // A country code that is a number.
+    let path = database(folder.path(), "odd.mmdb", b"\xe1\x4ccountry_code\xa1\x07");
+    assert!(matches!(Locator::open(&[path], Vec::new(), FRESH), Err(LocatorError::Damaged { .. })));
 }

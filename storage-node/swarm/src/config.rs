@@ -12,6 +12,10 @@ pub const TOPIC: &str = "domicile/announce/1";
 /// announcement: its length as a big-endian u32, its bytes, end of stream. There is no answer.
 pub const EXCHANGE_PROTOCOL: &str = "/domicile/announce/1";
 
+/// Directives for a `tracing` filter, to stand before the caller's own. The layers below log every refused stranger and
+/// every vain dial as an error; this crate logs what matters of it, with the node's name.
+pub const LOG_DIRECTIVES: &str = "connexa=off,rust_ipfs=warn,libp2p_gossipsub=error";
+
 /// The largest announcement, in bytes. A signed announcement is about 1 KiB; the rest is room for growth.
 pub const ANNOUNCEMENT_BYTES_MAX: usize = 16 * 1024;
 
@@ -69,7 +73,7 @@ pub enum AnnounceError {
 /// What a member has seen since it started. Only ever grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwarmCounts {
-    /// Announcements of members, by gossip or directly.
+    /// Announcements of members, by gossip or directly; one that repeats the last of its source is not counted.
     pub heard: u64,
     /// Unread announcements dropped because newer ones of the same source came.
     pub dropped: u64,

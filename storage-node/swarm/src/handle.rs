@@ -102,7 +102,7 @@ impl Swarm {
         self.member.shared.listen_addresses()
     }
 
-    /// The protocols that this member advertises, sorted. Empty until the first connection.
+    /// The protocols that this member has advertised to anyone, sorted. Empty until the first connection.
     #[must_use]
     pub fn protocols(&self) -> Vec<String> {
         self.member.shared.own_protocols()

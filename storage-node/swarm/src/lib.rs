@@ -27,8 +27,8 @@ mod shared;
 mod tests;
 
 pub use crate::config::{
-    ANNOUNCEMENT_BYTES_MAX, ANNOUNCEMENTS_PENDING_PER_SOURCE_MAX, AnnounceError, EXCHANGE_PROTOCOL, SwarmConfig,
-    SwarmCounts, SwarmError, TOPIC,
+    ANNOUNCEMENT_BYTES_MAX, ANNOUNCEMENTS_PENDING_PER_SOURCE_MAX, AnnounceError, EXCHANGE_PROTOCOL, LOG_DIRECTIVES,
+    SwarmConfig, SwarmCounts, SwarmError, TOPIC,
 };
 pub use crate::handle::{Swarm, start};
 pub use crate::mailbox::Announcements;

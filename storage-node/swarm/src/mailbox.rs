@@ -12,7 +12,7 @@ use crate::config::ANNOUNCEMENTS_PENDING_PER_SOURCE_MAX;
 /// A reader's view of the announcements: first what is known already, then each one as it is heard.
 ///
 /// The source is authenticated (by its gossip signature, or by the connection it came on) and was on the allow list
-/// when it was heard. The same announcement may come twice, by gossip and directly.
+/// when it was heard. What a source repeats byte for byte is given once.
 #[derive(Debug)]
 pub struct Announcements {
     mailbox: Arc<Mailbox>,

@@ -135,7 +135,9 @@ impl Overlay {
         }
     }
 
-    /// By gossip to whoever is subscribed, and directly to whoever is connected but has not said yet that it is.
+    /// By gossip to whoever is subscribed. Directly to who is connected but has not said yet that it is, and to the
+    /// peers that we seek in any case: libp2p's gossip goes silent on a connection for good after five failed streams,
+    /// without a word, and a node must not vanish from its gateways that way. Readers drop the repetition.
     fn announce(&mut self) {
         let Some(announcement) = self.shared.announcement() else { return };
         let published = self.protocols.gossip.publish(self.topic.clone(), announcement.to_vec());
@@ -147,8 +149,9 @@ impl Overlay {
             Ok(_) => gossip.all_peers().filter(|(_, topics)| topics.contains(&&self.topic)).map(|(p, _)| *p).collect(),
             Err(_) => HashSet::new(),
         };
-        for peer in self.shared.connected_peers().iter().filter_map(peer::peer_id) {
-            if !gossiping.contains(&peer) {
+        for node in self.shared.connected_peers() {
+            let Some(peer) = peer::peer_id(&node) else { continue };
+            if self.redial.seeks(&node) || !gossiping.contains(&peer) {
                 self.protocols.exchange.push(peer, NotifyHandler::Any, announcement.clone());
             }
         }
@@ -198,7 +201,7 @@ impl Overlay {
                 self.shared.deliver(node, bytes);
             }
             Report::Refused => self.shared.count(|counts| counts.refused += 1),
-            Report::OwnProtocols(protocols) => self.shared.set_own_protocols(protocols),
+            Report::OwnProtocols(protocols) => self.shared.add_own_protocols(protocols),
             Report::PeerProtocols(protocols) => self.shared.set_peer_protocols(node, protocols),
         }
     }

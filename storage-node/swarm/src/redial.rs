@@ -57,6 +57,11 @@ impl Redial {
         }
     }
 
+    /// Whether the peer is one of those to be dialled.
+    pub(crate) fn seeks(&self, node: &NodeId) -> bool {
+        self.peers.contains_key(node)
+    }
+
     /// The peer is connected, whoever dialled.
     pub(crate) fn connected(&mut self, node: &NodeId) {
         if let Some(target) = self.peers.get_mut(node) {

@@ -31,7 +31,7 @@ struct State {
     orders: Orders,
     connected: BTreeSet<NodeId>,
     listening: Vec<SocketAddr>,
-    own_protocols: Vec<String>,
+    own_protocols: BTreeSet<String>,
     peer_protocols: HashMap<NodeId, Vec<String>>,
     /// The last announcement heard of each source; INVARIANT: sources are on the allow list.
     latest: HashMap<NodeId, Arc<[u8]>>,
@@ -117,7 +117,7 @@ impl Shared {
     }
 
     pub(crate) fn own_protocols(&self) -> Vec<String> {
-        self.state.lock().own_protocols.clone()
+        self.state.lock().own_protocols.iter().cloned().collect()
     }
 
     pub(crate) fn protocols_of(&self, node: &NodeId) -> Option<Vec<String>> {
@@ -165,12 +165,16 @@ impl Shared {
         read(&self.state.lock().allowed)
     }
 
-    /// Gives an announcement to every reader. False, and nothing done, if the source is not on the allow list.
+    /// Gives an announcement to every reader, unless it repeats the last one of its source: it comes by gossip and
+    /// directly. False, and nothing done, if the source is not on the allow list.
     pub(crate) fn deliver(&self, source: NodeId, bytes: Vec<u8>) -> bool {
         let mut state = self.state.lock();
         if !state.allowed.contains(&source) {
             state.counts.strangers += 1;
             return false;
+        }
+        if state.latest.get(&source).is_some_and(|last| **last == *bytes) {
+            return true;
         }
         let bytes: Arc<[u8]> = Arc::from(bytes);
         state.latest.insert(source, bytes.clone());
@@ -213,8 +217,9 @@ impl Shared {
         }
     }
 
-    pub(crate) fn set_own_protocols(&self, protocols: Vec<String>) {
-        self.state.lock().own_protocols = protocols;
+    /// Connections may differ: a protocol that the peer does not speak is withdrawn on its connection.
+    pub(crate) fn add_own_protocols(&self, protocols: Vec<String>) {
+        self.state.lock().own_protocols.extend(protocols);
     }
 
     pub(crate) fn set_peer_protocols(&self, node: NodeId, protocols: Vec<String>) {

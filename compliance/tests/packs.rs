@@ -238,6 +238,7 @@ fn a_missing_file_an_empty_folder_and_no_folder_are_refused() {
     assert!(matches!(error, PackLoadError::Unreadable { .. }), "{error}");
     assert!(error.to_string().contains("SOURCES.md"), "{error}");
     let empty = tempfile::tempdir().unwrap();
+    fs::create_dir(empty.path().join(".git")).unwrap();
     assert!(matches!(Lawbook::load(empty.path()), Err(PackLoadError::NoPacks { .. })));
     assert!(matches!(Lawbook::load(&empty.path().join("none")), Err(PackLoadError::Folder { .. })));
 }

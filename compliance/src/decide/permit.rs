@@ -121,7 +121,7 @@ impl Permit {
         &self.decision.obligations
     }
 
-    /// What removed which candidate: a refusal for want of nodes lists these, with counts.
+    /// What removed which candidate: a refusal for want of nodes lists these, with counts. Nothing else is in here.
     #[must_use]
     pub fn denied(&self) -> &[Finding] {
         &self.denied

@@ -110,4 +110,19 @@ mod tests {
         assert_eq!(ask("::ffff:10.0.0.1", &["[2001:67c:2e8::1]"]).as_deref(), Ok("2001:67c:2e8::1"));
         assert_eq!(ask("10.0.0.1", &["::ffff:81.2.69.160"]).as_deref(), Ok("81.2.69.160"));
     }
+
+    proptest::proptest! {
+        /// Whatever a client writes into the header before it reaches the proxy, it stays the client.
+        #[test]
+        fn nothing_that_a_client_forwards_changes_who_it_is(forged in "[ -~]{0,80}", last in proptest::num::u8::ANY) {
+            let client = format!("81.2.69.{last}");
+            let hops = forged.split(',').count();
+            let came = ask("10.0.0.1", &[&forged, &client]);
+            if hops < FORWARDED_HOPS_MAX {
+                proptest::prop_assert_eq!(came, Ok(client));
+            } else {
+                proptest::prop_assert_eq!(came, Err(ClientAddressError::TooLong));
+            }
+        }
+    }
 }

@@ -27,13 +27,14 @@ pub struct UnknownPack {
 }
 
 impl Lawbook {
-    /// Reads every folder of `policies`. Any fault in any pack refuses the whole.
+    /// Reads every folder of `policies`, but for hidden ones. Any fault in any pack refuses the whole.
     pub fn load(policies: &Path) -> Result<Self, PackLoadError> {
         let unlisted = |source| PackLoadError::Folder { path: policies.to_owned(), source };
         let mut folders = Vec::new();
         for entry in fs::read_dir(policies).map_err(unlisted)? {
             let path = entry.map_err(unlisted)?.path();
-            if path.is_dir() {
+            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if path.is_dir() && !hidden {
                 folders.push(path);
             }
         }

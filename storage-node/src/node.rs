@@ -40,7 +40,7 @@ pub(crate) struct Node {
     key: IdentityKey,
     persona: Persona,
     store: Arc<ShardStore>,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
     gateways: Gateways,
     enrolled: Arc<EnrolledPeers>,
     clock: Clock,
@@ -81,10 +81,46 @@ pub(crate) struct Admitted {
     charged_bytes: u64,
 }
 
-/// A put that may receive its body. Holds its share of the incoming memory.
+/// A put that may receive its body. Holds its share of the incoming memory. Dropped before its body is whole (actix drops
+/// a handler when its connection ends) it counts as incomplete; dropped before it is stored it gives its bytes back.
 pub(crate) struct Incoming {
     admitted: Admitted,
+    ledger: Arc<Ledger>,
+    stage: Stage,
     _turn: OwnedSemaphorePermit,
+}
+
+/// How far a put has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Receiving,
+    /// It ends in a refusal that is counted where it is answered.
+    Refused,
+    /// In the hands of the store, which will keep it whether anybody waits for that or not.
+    Storing,
+}
+
+impl Incoming {
+    /// The put ends in a refusal.
+    pub(crate) fn refused(mut self) {
+        self.stage = Stage::Refused;
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.stage == Stage::Storing {
+            return;
+        }
+        let Admitted { peer, cid, ticket, charged_bytes, .. } = &self.admitted;
+        if self.stage == Stage::Receiving {
+            self.ledger.counters.refuse(RefusalCode::Incomplete);
+            tracing::info!(code = %RefusalCode::Incomplete, %peer, shard = %cid, "the connection ended within a body");
+        }
+        if let Err(error) = self.ledger.refund(*peer, ticket.index, *charged_bytes) {
+            tracing::error!(%error, "cannot give a ticket's bytes back");
+        }
+    }
 }
 
 /// What a get came to.
@@ -115,7 +151,7 @@ impl Node {
             key,
             persona,
             store: Arc::new(store),
-            ledger,
+            ledger: Arc::new(ledger),
             gateways,
             enrolled,
             clock,
@@ -139,28 +175,23 @@ impl Node {
         let turn = Arc::clone(&self.incoming).acquire_many_owned(share);
         let turn = self.turn(turn).await?;
         let admitted = self.charge(request, ticket, covered, bytes)?;
-        Ok(Incoming { admitted, _turn: turn })
+        Ok(Incoming { admitted, ledger: Arc::clone(&self.ledger), stage: Stage::Receiving, _turn: turn })
     }
 
     /// Stores what came in; the receipt is signed once it is durable.
-    pub(crate) async fn finish_put(&self, incoming: Incoming, shard: VerifiedShard) -> Result<SignedReceipt, Refusal> {
-        let Incoming { admitted, _turn } = &incoming;
+    pub(crate) async fn finish_put(
+        &self,
+        mut incoming: Incoming,
+        shard: VerifiedShard,
+    ) -> Result<SignedReceipt, Refusal> {
         let bytes = u64::from(shard.bytes());
-        if let Err(error) = self.store.put(shard, self.errand(admitted)).await {
-            let refusal = of_put_error(&error);
-            self.abandon_put(incoming);
-            return Err(refusal);
+        incoming.stage = Stage::Storing;
+        if let Err(error) = self.store.put(shard, self.errand(&incoming.admitted)).await {
+            incoming.refused();
+            return Err(of_put_error(&error));
         }
         self.ledger.counters.stored.add(bytes);
-        self.receipt(ReceiptVerb::Stored, admitted, bytes)
-    }
-
-    /// Gives back what a put was charged that stores nothing.
-    pub(crate) fn abandon_put(&self, incoming: Incoming) {
-        let Admitted { peer, ticket, charged_bytes, .. } = &incoming.admitted;
-        if let Err(error) = self.ledger.refund(*peer, ticket.index, *charged_bytes) {
-            tracing::error!(%error, "cannot give a ticket's bytes back");
-        }
+        self.receipt(ReceiptVerb::Stored, &incoming.admitted, bytes)
     }
 
     /// Reads a shard, or a range of it. The ticket is charged before the disk is asked.

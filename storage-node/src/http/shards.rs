@@ -33,7 +33,7 @@ async fn store(
     match shard {
         Ok(shard) => node.finish_put(incoming, shard).await,
         Err(refusal) => {
-            node.abandon_put(incoming);
+            incoming.refused();
             Err(refusal)
         }
     }

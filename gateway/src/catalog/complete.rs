@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use domicile_chunker::OBJECT_BYTES_MAX;
 use domicile_types::{ObjectKey, UploadId};
 use serde::Serialize;
 
@@ -17,8 +18,6 @@ use crate::state::{KeyRange, Order, Read, Tx, decode, limits};
 
 /// Least bytes of every part but the last (Amazon S3's user guide, "Amazon S3 multipart upload limits").
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
-/// Most bytes of an object.
-const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 /// Where a list of parts goes on in the next row: a row's limit less the largest part entry.
 const PART_LIST_BYTES: usize = limits::VALUE_BYTES_MAX - 1024;
 /// Most parts of one list: the sweeper unfolds a list in one transaction, a row for each part.

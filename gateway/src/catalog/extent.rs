@@ -7,8 +7,8 @@ use bytes::Bytes;
 use domicile_types::{CodeProfile, NodeId, ShardCid};
 use serde::{Deserialize, Serialize};
 
-use super::compact;
-use crate::state::{StoredRow, limits};
+use super::{CatalogError, compact};
+use crate::state::StoredRow;
 
 /// Sixteen random bytes that name the segments of one body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,7 +37,8 @@ pub struct Extent {
     pub bytes: u64,
     /// Plaintext bytes of every segment but the last, which has what is left.
     pub segment_bytes: u32,
-    /// Segments to a page; the last page has what is left. See [`segments_per_page`].
+    /// Segments to a page; the last page has what is left. The chunker's `segments_per_page`, as pages of the manifest
+    /// and of locations are the same segments.
     pub segments_per_page: u16,
     /// How its segments are coded.
     #[serde(with = "compact::profile")]
@@ -72,16 +73,6 @@ fn saturated(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// How many segments of `profile` surely fit one page.
-///
-/// Per segment, with n shards: up to 160 + 64 n bytes of sealed record, and per shard 32 (CID) + 3 (node, as index) + 32
-/// (node's own entry, at worst one each). 8 KiB stay for strays, 1 KiB for what sealing adds.
-#[must_use]
-pub fn segments_per_page(profile: CodeProfile) -> u16 {
-    let per_segment = 163 + 131 * profile.n();
-    u16::try_from((limits::VALUE_BYTES_MAX - 9 * 1024) / per_segment).unwrap_or(u16::MAX)
-}
-
 /// A shard and the node that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardAt {
@@ -92,10 +83,13 @@ pub struct ShardAt {
 }
 
 /// Some consecutive segments of an extent: [`Extent::segments_per_page`] of them, fewer in the last page.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StoredPage", into = "StoredPage")]
+///
+/// What lies where is 34 bytes a shard and 32 a node. The largest pages that the chunker's manifest makes (30 KiB of
+/// sealed records) name some 870 shards: 58 KB if no two are on the same node, and then the sealed records are stored in a
+/// row of their own. Those of small objects stand in the same row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExtentPage {
-    /// The sealed records of these segments; opaque here. Empty until the page is full or the body ends.
+    /// The sealed records of these segments; opaque here. Empty until the body ends.
     pub sealed: Bytes,
     /// Per segment, where each shard lies, in the order of the shards.
     pub segments: Vec<Vec<ShardAt>>,
@@ -103,29 +97,17 @@ pub struct ExtentPage {
     pub strays: Vec<ShardAt>,
 }
 
+/// Sealed records up to this size stand in the row of their page.
+const SEALED_INLINE_BYTES_MAX: usize = 4 * 1024;
+
 impl ExtentPage {
     /// Every shard that may exist because of this page.
     pub fn shards(&self) -> impl Iterator<Item = ShardAt> + '_ {
         self.segments.iter().flatten().chain(&self.strays).copied()
     }
-}
 
-impl StoredRow for ExtentPage {
-    const NAME: &'static str = "extent page";
-    const VERSION: u8 = 1;
-}
-
-/// The stored form: each node once, shards refer to it by index.
-#[derive(Serialize, Deserialize)]
-struct StoredPage {
-    sealed: Bytes,
-    nodes: Vec<[u8; 32]>,
-    segments: Vec<Vec<([u8; 32], u32)>>,
-    strays: Vec<([u8; 32], u32)>,
-}
-
-impl From<ExtentPage> for StoredPage {
-    fn from(page: ExtentPage) -> Self {
+    /// The row of the page, and the sealed records where they are a row of their own.
+    pub(super) fn to_rows(&self) -> (StoredPage, Option<Bytes>) {
         let mut nodes = Vec::new();
         let mut index_of = HashMap::new();
         let mut stored = |shard: &ShardAt| {
@@ -135,24 +117,55 @@ impl From<ExtentPage> for StoredPage {
             });
             (compact::cid_bytes(&shard.cid), index)
         };
-        let segments = page.segments.iter().map(|shards| shards.iter().map(&mut stored).collect()).collect();
-        let strays = page.strays.iter().map(&mut stored).collect();
-        Self { sealed: page.sealed, nodes, segments, strays }
+        let segments = self.segments.iter().map(|shards| shards.iter().map(&mut stored).collect()).collect();
+        let strays = self.strays.iter().map(&mut stored).collect();
+        let apart = self.sealed.len() > SEALED_INLINE_BYTES_MAX;
+        let sealed = if apart { Sealed::Apart } else { Sealed::Inline(self.sealed.clone()) };
+        (StoredPage { sealed, nodes, segments, strays }, apart.then(|| self.sealed.clone()))
     }
 }
 
-impl TryFrom<StoredPage> for ExtentPage {
-    type Error = &'static str;
+/// The stored form: each node once, shards refer to it by index.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredPage {
+    sealed: Sealed,
+    nodes: Vec<[u8; 32]>,
+    segments: Vec<Vec<([u8; 32], u32)>>,
+    strays: Vec<([u8; 32], u32)>,
+}
 
-    fn try_from(stored: StoredPage) -> Result<Self, Self::Error> {
+#[derive(Serialize, Deserialize)]
+enum Sealed {
+    Inline(Bytes),
+    Apart,
+}
+
+impl StoredRow for StoredPage {
+    const NAME: &'static str = "extent page";
+    const VERSION: u8 = 1;
+}
+
+impl StoredPage {
+    /// Whether the sealed records are a row of their own.
+    pub(super) fn is_apart(&self) -> bool {
+        matches!(self.sealed, Sealed::Apart)
+    }
+
+    /// The page, with its sealed records where those are `apart`.
+    pub(super) fn into_page(self, apart: Option<Bytes>) -> Result<ExtentPage, CatalogError> {
+        let damaged = || CatalogError::Inconsistent { what: "a shard that names a node beyond its page's table" };
         let shard = |(cid, index): &([u8; 32], u32)| {
-            let node = usize::try_from(*index).ok().and_then(|index| stored.nodes.get(index));
-            let node = NodeId::from_public_key(*node.ok_or("a shard names a node beyond the page's table")?);
-            Ok::<_, &'static str>(ShardAt { cid: ShardCid::from_digest(*cid), node })
+            let node = usize::try_from(*index).ok().and_then(|index| self.nodes.get(index));
+            let node = NodeId::from_public_key(*node.ok_or_else(damaged)?);
+            Ok::<_, CatalogError>(ShardAt { cid: ShardCid::from_digest(*cid), node })
         };
         let shards = |shards: &Vec<_>| shards.iter().map(shard).collect::<Result<Vec<_>, _>>();
-        let segments = stored.segments.iter().map(shards).collect::<Result<_, _>>()?;
-        let strays = shards(&stored.strays)?;
-        Ok(Self { sealed: stored.sealed, segments, strays })
+        let segments = self.segments.iter().map(shards).collect::<Result<_, _>>()?;
+        let strays = shards(&self.strays)?;
+        let sealed = match (self.sealed, apart) {
+            (Sealed::Inline(sealed), _) => sealed,
+            (Sealed::Apart, sealed) => sealed.unwrap_or_default(),
+        };
+        Ok(ExtentPage { sealed, segments, strays })
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use domicile_types::{BucketName, DataId, PackId, RegionName, TenantId, UnixMillis, UploadId};
 use serde::{Deserialize, Serialize};
 
-use super::extent::{ExtentId, ExtentPage, ShardAt};
+use super::extent::{ExtentId, ShardAt, StoredPage};
 use super::put::{PendingRow, discard_pending};
 use super::read::PartList;
 use super::upload::{Part, Upload};
@@ -20,7 +20,7 @@ use crate::state::{Held, IfLost, KeyRange, KeyedRow, Order, Owner, Read, StoredR
 
 /// Part rows that one transaction unfolds: two writes each.
 const PARTS_UNFOLDED: usize = 400;
-/// Pages that are swept at once: two writes each.
+/// Pages that are swept at once: three writes each.
 const SWEEPS_AT_ONCE_MAX: usize = 100;
 /// Pending rows that one transaction reaps: two writes each.
 const ORPHANS_REAPED: usize = 400;
@@ -151,6 +151,7 @@ impl Catalog {
             self.write(IfLost::Repeat, move |tx| {
                 require_lease(tx, &lease)?;
                 for (row, page) in &done {
+                    tx.delete(keys::sealed_beside(page))?;
                     tx.delete(page.clone())?;
                     finish_extent(tx, row)?;
                 }
@@ -215,7 +216,7 @@ fn due_sweeps(view: &mut View<'_>, due: &KeyRange, limit: usize) -> Result<(Vec<
             to_unfold.push(found.key);
             continue;
         };
-        let page: ExtentPage = decode(&row.value)?;
+        let page = decode::<StoredPage>(&row.value)?.into_page(None)?;
         let mut shards: Vec<ShardAt> = page.shards().collect();
         shards.sort_unstable();
         shards.dedup();

@@ -9,7 +9,8 @@
 //! p upload-id number                    part of an upload in progress
 //! q data-id page                        parts of a completed multipart object, in pages
 //! r data-id page                        sealed root of a completed multipart object's manifest, in pages
-//! e extent-id page                      extent page: sealed segment records, and where their shards lie
+//! e extent-id page                      extent page: where the shards of its segments lie, small sealed records
+//! s extent-id page                      sealed records of an extent page that are too large for its row
 //! w extent-id                           extent being written
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
@@ -95,6 +96,15 @@ pub(super) fn extent(extent: ExtentId) -> Vec<u8> {
 
 pub(super) fn extent_page(extent: ExtentId, page: u32) -> Vec<u8> {
     row(b'e', &[extent.as_bytes(), &page.to_be_bytes()])
+}
+
+pub(super) fn sealed_page(extent: ExtentId, page: u32) -> Vec<u8> {
+    row(b's', &[extent.as_bytes(), &page.to_be_bytes()])
+}
+
+/// The row of the sealed records that belong to an extent page's row.
+pub(super) fn sealed_beside(extent_page: &[u8]) -> Vec<u8> {
+    row(b's', &[extent_page.get(1..).unwrap_or_default()])
 }
 
 /// The prefix of all pending rows.

@@ -48,7 +48,7 @@ pub use bucket::{Bucket, BucketId, BucketPage, NewBucket, Tags};
 pub use complete::{CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
 pub use delete::{Deleted, Removed};
 pub use error::CatalogError;
-pub use extent::{Extent, ExtentId, ExtentPage, ShardAt, segments_per_page};
+pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
 pub use listing::{ListPage, ListQuery, ListStart, ListedObject};
 pub use object::{

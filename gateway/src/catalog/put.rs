@@ -268,9 +268,14 @@ pub(super) fn discard_pending(
 
 pub(super) fn put_pages(tx: &mut Tx<'_>, extent: ExtentId, pages: &[(u32, ExtentPage)]) -> Result<(), CatalogError> {
     for (number, page) in pages {
-        let value = encode(page)?;
+        let (row, apart) = page.to_rows();
+        let value = encode(&row)?;
         fits("an extent page", value.len(), limits::VALUE_BYTES_MAX)?;
         tx.put(keys::extent_page(extent, *number), value)?;
+        if let Some(sealed) = apart {
+            fits("the sealed records of an extent page", sealed.len(), limits::VALUE_BYTES_MAX)?;
+            tx.put(keys::sealed_page(extent, *number), sealed.into())?;
+        }
     }
     Ok(())
 }

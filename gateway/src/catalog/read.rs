@@ -7,7 +7,7 @@ use domicile_types::{DataId, ObjectKey};
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
-use super::extent::{Extent, ExtentPage};
+use super::extent::{Extent, ExtentPage, StoredPage};
 use super::object::{Body, ObjectHead, PartIndex};
 use super::upload::Part;
 use super::{Catalog, CatalogError, keys};
@@ -91,7 +91,17 @@ impl Catalog {
             if rows.len() != wanted {
                 return Err(CatalogError::Inconsistent { what: "pages of an extent that are gone" });
             }
-            rows.iter().map(|found| Ok(decode(&found.row.value)?)).collect()
+            let missing = || CatalogError::Inconsistent { what: "sealed records of a page that are gone" };
+            let mut loaded = Vec::with_capacity(rows.len());
+            for found in rows {
+                let stored: StoredPage = decode(&found.row.value)?;
+                let sealed = match stored.is_apart() {
+                    true => Some(Bytes::from(view.get(&keys::sealed_beside(&found.key))?.ok_or_else(missing)?.value)),
+                    false => None,
+                };
+                loaded.push(stored.into_page(sealed)?);
+            }
+            Ok(loaded)
         })
         .await
     }

@@ -1,8 +1,10 @@
 //! Buckets and plain objects.
 
+use domicile_chunker::{SEALED_VALUE_BYTES_MAX, segment_bytes_max};
+
 use super::*;
+use crate::state::StoreError;
 use crate::state::fault::{Fault, FaultyStore};
-use crate::state::{StoreError, encode, limits};
 
 #[test]
 fn bucket_names_are_global_and_listed_per_tenant() {
@@ -59,22 +61,40 @@ fn an_empty_object_has_no_pages() {
 }
 
 #[test]
-fn a_full_page_of_every_profile_fits_a_row() {
-    for profile in CodeProfile::CODED.into_iter().chain([CodeProfile::RS_4_2.whole_copies()]) {
-        let segments = usize::from(segments_per_page(profile));
-        assert!(segments >= 5, "{profile}");
-        let mut nodes = 0_u64..;
-        let mut shard = || {
-            let mut node = [0; 32];
-            node[..8].copy_from_slice(&nodes.next().unwrap().to_be_bytes());
-            ShardAt { cid: ShardCid::from_digest([255; 32]), node: NodeId::from_public_key(node) }
-        };
-        let segments: Vec<Vec<ShardAt>> = (0..segments).map(|_| (0..profile.n()).map(|_| shard()).collect()).collect();
-        let sealed = vec![0; segments.len() * (160 + 64 * profile.n())].into();
-        let strays = (0..64).map(|_| shard()).collect();
-        let bytes = encode(&ExtentPage { sealed, segments, strays }).unwrap().len();
-        assert!(bytes <= limits::VALUE_BYTES_MAX, "{profile}: {bytes}");
-    }
+fn the_fullest_page_of_every_profile_is_stored_and_read_and_swept() {
+    run(async {
+        for profile in CodeProfile::CODED.into_iter().chain([CodeProfile::RS_4_2.whole_copies()]) {
+            let world = World::new().await;
+            // No two shards on the same node, and a retry of many.
+            let mut nodes = 0_u64..;
+            let mut shard = || {
+                let mut node = [0; 32];
+                node[..8].copy_from_slice(&nodes.next().unwrap().to_be_bytes());
+                ShardAt { cid: ShardCid::of(&node), node: NodeId::from_public_key(node) }
+            };
+            // As the chunker's manifest: 30 KiB of records, 72 bytes and 32 per shard's name each.
+            let names = if profile.k() == 1 { 1 } else { profile.n() };
+            let per_page = u16::try_from(30 * 1024 / (72 + 32 * names)).unwrap();
+            let segments = (0..per_page).map(|_| (0..profile.n()).map(|_| shard()).collect()).collect();
+            let strays = (0..80).map(|_| shard()).collect();
+            let page = ExtentPage { sealed: vec![7; SEALED_VALUE_BYTES_MAX + 100].into(), segments, strays };
+            let mut expected: Vec<ShardAt> = page.shards().collect();
+            expected.sort_unstable();
+            let pending = world.begin("k").await.unwrap();
+            let segment_bytes = u32::try_from(segment_bytes_max(profile)).unwrap();
+            let bytes = u64::from(segment_bytes) * u64::from(per_page);
+            let shape = Extent { id: pending.extent(), bytes, segment_bytes, segments_per_page: per_page, profile };
+            world.catalog.record_pages(&pending, vec![(0, page.clone())]).await.unwrap();
+            let (object, conditions) = (new_object(bytes, "e"), Preconditions::default());
+            let commit = PutCommit { object, extent: shape.clone(), pages: Vec::new(), conditions };
+            world.catalog.commit_put(world.stamp(), &pending, commit).await.unwrap();
+            assert_eq!(world.catalog.extent_pages(&shape, 0..1).await.unwrap(), [page], "{profile}");
+            world.delete("k").await.unwrap();
+            world.clock.advance(GRACE_MILLIS);
+            assert_eq!(world.sweep(&[1]).await, expected);
+            assert_eq!([b'e', b's', b'g'].map(|table| world.rows(table).len()), [0; 3]);
+        }
+    });
 }
 
 #[test]
@@ -243,6 +263,10 @@ fn heads_and_pages_that_are_too_large_are_refused() {
         assert!(matches!(outcome, Err(CatalogError::TooLarge { maximum: 32_768, .. })));
         let page = ExtentPage { sealed: vec![0; 70_000].into(), ..ExtentPage::default() };
         let outcome = world.catalog.record_pages(&pending, vec![(0, page)]).await;
+        assert!(matches!(outcome, Err(CatalogError::TooLarge { maximum: 65_536, .. })));
+        let strays = all_shards(&extent(pending.extent(), 2_000 << 20));
+        let outcome =
+            world.catalog.record_pages(&pending, vec![(0, ExtentPage { strays, ..ExtentPage::default() })]).await;
         assert!(matches!(outcome, Err(CatalogError::TooLarge { maximum: 65_536, .. })));
         assert!(matches!(
             world

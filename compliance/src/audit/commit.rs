@@ -8,12 +8,13 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
+use super::frame::{framed_bytes, write_frame};
 use super::note::NoteSigner;
 use super::proof::LogProof;
 use super::queue::{AppendError, EntryClass, Pending, Queue};
 use super::ticket::Ticket;
 use super::tree::{EdgeTree, TreeHash, inclusion_path};
-use super::wal::{Position, WalFault, WalWriter, framed_bytes, write_frame};
+use super::wal::{Position, WalFault, WalWriter};
 
 /// The most bytes of one write.
 const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -97,9 +98,11 @@ impl Head {
     }
 }
 
-/// Stores that must be durable before the entries that refer to them.
-pub(super) trait SyncedBefore: Send + Sync {
-    /// Makes everything put so far durable; free where nothing was put.
+/// Stores that entries refer to: durable together with them.
+pub(super) trait SyncedTogether: Send + Sync {
+    /// Whether something was put since the last sync.
+    fn is_dirty(&self) -> bool;
+    /// Makes everything put so far durable.
     fn sync(&self) -> Result<(), std::io::Error>;
 }
 
@@ -138,7 +141,7 @@ pub(super) struct Committer {
     pub(super) tree: EdgeTree,
     pub(super) signer: NoteSigner,
     pub(super) space: SpaceLimits,
-    pub(super) synced_before: Vec<Arc<dyn SyncedBefore>>,
+    pub(super) synced_together: Vec<Arc<dyn SyncedTogether>>,
     pub(super) on_fatal: OnFatal,
 }
 
@@ -208,28 +211,42 @@ impl Committer {
         };
         let used = self.wal.end().segment.saturating_mul(self.space.segment_bytes) + self.wal.end().offset;
         let fits_limit = used + bytes + reserve <= self.space.log_bytes_max;
-        let fits_disk = !self.wal.is_short_of_space() || bytes + reserve <= self.wal.prepared_bytes();
-        fits_limit && fits_disk
+        // An intent may not use the last of the space before there is more: its outcome must fit, too. The publisher has
+        // made the next segment long before, or found that it cannot.
+        let fits_disk = || bytes + reserve <= self.wal.prepared_bytes() || self.wal.prepare().is_ok();
+        fits_limit && (class == EntryClass::Control || fits_disk())
     }
 
     fn commit(&mut self, batch: Batch) -> Result<(), Dead> {
         if batch.entries.is_empty() {
             return Ok(());
         }
-        let synced = self.synced_before.iter().try_for_each(|store| store.sync());
-        if let Err(source) = synced {
-            return self.die(&FatalError::SideSync(source), batch);
-        }
         if let Err(fault) = self.wal.write(&batch.frames) {
             tracing::error!(error = %chain(&fault), entries = batch.entries.len(), "the audit log cannot be written");
             batch.entries.into_iter().for_each(|entry| refuse(entry, AppendError::Unwritable));
             return Ok(());
         }
-        if let Err(fault) = self.wal.sync() {
-            return self.die(&FatalError::Sync(fault), batch);
+        if let Err(error) = self.sync() {
+            return self.die(&error, batch);
         }
         self.acknowledge(batch.entries);
         Ok(())
+    }
+
+    /// One `fdatasync` of the log; at the same time one of each store that holds something new. Their order does not
+    /// matter: nothing is acknowledged before all are done, and without it neither an entry nor a value counts.
+    fn sync(&self) -> Result<(), FatalError> {
+        let dirty: Vec<_> = self.synced_together.iter().filter(|store| store.is_dirty()).collect();
+        let (stores, log) = std::thread::scope(|scope| {
+            let stores: Vec<_> = dirty.iter().map(|store| scope.spawn(|| store.sync())).collect();
+            let log = self.wal.sync();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, std::io::Result<()>>| {
+                thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the syncing thread panicked")))
+            };
+            (stores.into_iter().map(join).collect::<Vec<_>>(), log)
+        });
+        log.map_err(FatalError::Sync)?;
+        stores.into_iter().collect::<Result<(), _>>().map_err(FatalError::SideSync)
     }
 
     /// The batch is durable: sign for it, and wake everybody with a proof.
@@ -238,6 +255,12 @@ impl Committer {
         entries.iter().for_each(|entry| self.tree.push(entry.hash));
         let (size, origin) = (self.tree.size(), self.signer.verifier().name().clone());
         let checkpoint = Arc::new(Checkpoint { origin, size, root: self.tree.root() }.sign(&self.signer));
+        let end = self.wal.end();
+        // Before anybody is woken: whoever is told that an entry is durable finds it.
+        self.head.update(|head| {
+            head.checkpoint = Arc::clone(&checkpoint);
+            head.end = end;
+        });
         for (index, entry) in (first..).zip(entries) {
             let path = inclusion_path(index, size, &self.tree)
                 .unwrap_or_else(|missing| unreachable!("a batch is remembered until it is proved: {missing}"));
@@ -251,11 +274,6 @@ impl Committer {
             }
         }
         self.tree.forget_before(size);
-        let end = self.wal.end();
-        self.head.update(|head| {
-            head.checkpoint = checkpoint;
-            head.end = end;
-        });
     }
 
     fn die(&self, error: &FatalError, batch: Batch) -> Result<(), Dead> {

@@ -63,6 +63,16 @@ pub enum LogFault {
         /// The tile that holds the leaf's hash.
         tile: TileName,
     },
+    /// Some entry of a span, or its hash, is not the one that was hashed into the tree.
+    #[error("among entries {first} to {last} one was changed, with its hash: they do not hash to what {tile} says")]
+    AlteredSpan {
+        /// The first that it may be.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// The tile that holds the hash of the span.
+        tile: TileName,
+    },
     /// What stands at an index is the entry after it.
     #[error("entry {index} was removed: what stands in its place hashes to leaf {next} in {tile}")]
     RemovedEntry {
@@ -90,6 +100,20 @@ pub enum LogFault {
     #[error("tile {path} is missing; the gateway writes missing tiles anew when it starts")]
     MissingTile {
         /// The tile's file.
+        path: PathBuf,
+    },
+    /// A bundle that does not hold the entries that its name promises.
+    #[error("bundle {path} breaks off or runs on at entry {entry}")]
+    BundleShape {
+        /// The bundle's file.
+        path: PathBuf,
+        /// The entry where it does.
+        entry: u64,
+    },
+    /// The file that says which entries an export holds cannot be read.
+    #[error("{path} does not say which entries were exported (`<first> <end>`)")]
+    Range {
+        /// The file.
         path: PathBuf,
     },
     /// Entries and tiles agree with each other and not with the signature.
@@ -159,6 +183,8 @@ pub(super) struct Examiner {
     pub(super) builder: TileBuilder,
     /// Over all leaves.
     pub(super) tree: EdgeTree,
+    /// Whether bundles are copies to compare, or (in an export) where the leaves come from.
+    compares_bundles: bool,
     /// Leaf hashes of the tile in progress, until it is compared.
     recent: Vec<TreeHash>,
     /// The first tile or bundle that differs, and the first tile of leaf hashes that does: it names the entry best.
@@ -197,6 +223,7 @@ impl Examiner {
             agreed: 0,
             builder: TileBuilder::default(),
             tree: EdgeTree::default(),
+            compares_bundles: true,
             recent: Vec::new(),
             first_difference: None,
             first_leaf_difference: None,
@@ -209,10 +236,23 @@ impl Examiner {
         self.published.as_ref().map_or(0, SignedCheckpoint::size)
     }
 
+    /// For an export: its bundles are the leaves, so there is nothing to hold them against but the tiles.
+    pub(super) fn of_export(dir: &Path, published: SignedCheckpoint, seen: Vec<SeenCheckpoint>) -> Self {
+        Self { compares_bundles: false, ..Self::new(dir, Some(published), seen) }
+    }
+
     /// Takes the next leaf.
     pub(super) fn leaf(&mut self, leaf: &[u8]) -> Result<(), LogFault> {
+        self.leaf_hashed(leaf, TreeHash::of_leaf(leaf))
+    }
+
+    /// Takes the hash of the next leaf, whose bytes are not part of an export.
+    pub(super) fn leaf_hash(&mut self, hash: TreeHash) -> Result<(), LogFault> {
+        self.leaf_hashed(&[], hash)
+    }
+
+    fn leaf_hashed(&mut self, leaf: &[u8], hash: TreeHash) -> Result<(), LogFault> {
         self.compare_seen()?;
-        let hash = TreeHash::of_leaf(leaf);
         self.tree.push(hash);
         self.tree.forget_before(self.tree.size());
         if self.builder.size() < self.published_size() {
@@ -266,6 +306,9 @@ impl Examiner {
     }
 
     fn compare(&mut self, tile: Tile) -> Result<(), LogFault> {
+        if tile.name.kind == TileKind::Entries && !self.compares_bundles {
+            return Ok(());
+        }
         let on_disk = match read_tile(&self.dir, &tile.name) {
             Ok(bytes) => bytes,
             Err(TileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -341,13 +384,25 @@ impl Examiner {
         }
     }
 
+    /// The entries cannot go on: names the entry that the tiles say is wrong, else `otherwise`.
+    pub(super) fn blame(mut self, otherwise: LogFault) -> LogFault {
+        self.compare_short();
+        self.blame_entries().err().unwrap_or(otherwise)
+    }
+
     /// The root is wrong: where a tile of leaf hashes differed, it says which entry.
     fn blame_entries(&self) -> Result<(), LogFault> {
         match self.first_leaf_difference.as_ref().or(self.first_difference.as_ref()) {
             Some(Difference { name, entry, is_shifted: true, .. }) => {
                 Err(LogFault::RemovedEntry { index: *entry, next: entry + 1, tile: *name })
             }
-            Some(Difference { name, entry, .. }) => Err(LogFault::AlteredEntry { index: *entry, tile: *name }),
+            Some(Difference { name, entry, .. }) => match name.kind {
+                TileKind::Hashes { level } if level > 0 => {
+                    let last = *entry + (1 << (super::tile::TILE_HEIGHT * level)) - 1;
+                    Err(LogFault::AlteredSpan { first: *entry, last, tile: *name })
+                }
+                _ => Err(LogFault::AlteredEntry { index: *entry, tile: *name }),
+            },
             None => Ok(()),
         }
     }

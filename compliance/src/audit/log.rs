@@ -6,6 +6,8 @@
 //! <dir>/checkpoint           the newest published checkpoint
 //! <dir>/tile/...             tiles and entry bundles (c2sp.org/tlog-tiles)
 //! <dir>/wal/...              the leaves as they were committed
+//! <dir>/side/values          what commitments hide; erasable
+//! <dir>/side/inputs          the inputs of decisions, by their hash
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -17,87 +19,23 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use domicile_types::{ENTRY_BYTES_MAX, Entry, IdentityKey, NodeId, PackVersion, Record, RequestId, UnixMillis};
+use domicile_types::{Commitment, ENTRY_BYTES_MAX, Entry, NodeId, Record, RequestId, ShardCid};
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 
 use super::checkpoint::SignedCheckpoint;
-use super::commit::{Committed, Committer, Head, HeadState, OnFatal, SpaceLimits};
+use super::commit::{Committed, Committer, Head, HeadState, SpaceLimits};
+use super::config::{Clock, LogConfig, LogLimits};
 use super::examine::LogFault;
-use super::note::{KeyName, NoteError, NoteSigner, VerifierKey};
+use super::inputs::{InputStore, InputsError};
+use super::note::VerifierKey;
 use super::publish::{PublishError, Published, Publisher, create_dirs};
 use super::queue::{Abandoned, AppendError, EntryClass, Queue};
 use super::recover::{self, Replayed};
-use super::wal::{OpenDevice, Position, WalDir, WalFault, WalWriter, open_file};
+use super::side::{Opening, SideError, SideStore};
+use super::tile::TileName;
+use super::wal::{Position, WalDir, WalFault, WalWriter};
 use super::zeroed::replace_file;
-
-/// Reads the gateway's clock.
-pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
-
-/// Bounds of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogLimits {
-    /// Bytes of one file of the write-ahead log; written with zeros ahead of use. At least 64 KiB.
-    pub segment_bytes: u64,
-    /// Bytes that the write-ahead log may take in all.
-    pub log_bytes_max: u64,
-    /// Bytes of that kept for outcomes, incidents and erasures. At most half a segment.
-    pub reserve_bytes: u64,
-    /// Intents and denials that may wait for the committer.
-    pub queue_entries_max: usize,
-    /// The shortest time between two publications of tiles and checkpoint, in milliseconds.
-    pub publish_millis_min: u64,
-}
-
-impl Default for LogLimits {
-    /// Segments of 32 MiB (3 seconds at 10,000 entries a second), 256 GiB in all, 4 MiB kept, 16,384 waiting, 1 s.
-    fn default() -> Self {
-        Self {
-            segment_bytes: 32 << 20,
-            log_bytes_max: 256 << 30,
-            reserve_bytes: 4 << 20,
-            queue_entries_max: 16_384,
-            publish_millis_min: 1000,
-        }
-    }
-}
-
-/// What a log is opened with.
-pub struct LogConfig {
-    /// The log's name: a schema-less URL without spaces and `+`.
-    pub origin: KeyName,
-    /// Signs the checkpoints.
-    pub signer: NoteSigner,
-    /// Whose log it is.
-    pub gateway: NodeId,
-    /// The packs that the gateway judges by: recorded at every start.
-    pub packs: Vec<PackVersion>,
-    /// The clock that entries are dated by.
-    pub clock: Clock,
-    /// Bounds.
-    pub limits: LogLimits,
-    /// What is done when the disk fails to sync. The default ends the process, which is the only safe answer: after a
-    /// failed `fdatasync` the kernel may have dropped what it could not write.
-    pub on_fatal: OnFatal,
-    pub(super) open_device: OpenDevice,
-}
-
-impl LogConfig {
-    /// A log named `origin`, signed with the gateway's identity key.
-    pub fn new(origin: &str, identity: &IdentityKey, clock: Clock) -> Result<Self, NoteError> {
-        let origin = KeyName::parse(origin)?;
-        Ok(Self {
-            signer: NoteSigner::from_identity(origin.clone(), identity),
-            origin,
-            gateway: identity.id(),
-            packs: Vec::new(),
-            clock,
-            limits: LogLimits::default(),
-            on_fatal: Arc::new(|_| std::process::abort()),
-            open_device: open_file,
-        })
-    }
-}
 
 /// Why a log cannot be opened. The gateway must not start.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +73,12 @@ pub enum OpenError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The store of committed values is damaged.
+    #[error("the store of committed values cannot be opened")]
+    Side(#[from] SideError),
+    /// The store of decision inputs is damaged.
+    #[error("the store of decision inputs cannot be opened")]
+    Inputs(#[from] InputsError),
     /// The disk did not answer.
     #[error("{path} cannot be read or written")]
     Io {
@@ -154,6 +98,29 @@ impl From<WalFault> for OpenError {
     }
 }
 
+/// Why a value was not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// It is gone already.
+    #[error("what {commitment} hides was erased before")]
+    Erased {
+        /// The commitment.
+        commitment: Commitment,
+    },
+    /// It was never here.
+    #[error("{commitment} is not a commitment of this log's store")]
+    Unknown {
+        /// The commitment.
+        commitment: Commitment,
+    },
+    /// The erasure cannot be recorded, so it was not done.
+    #[error("the erasure cannot be recorded, and was not done")]
+    Append(#[from] AppendError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Side(#[from] SideError),
+}
+
 /// What opening found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovery {
@@ -170,6 +137,8 @@ pub struct Recovery {
 /// An open log. Dropping it commits what waits, publishes, and closes.
 pub struct AuditLog {
     pub(super) core: Arc<LogCore>,
+    side: SideStore,
+    inputs: InputStore,
     published: Arc<Published>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: File,
@@ -238,12 +207,15 @@ impl AuditLog {
     ///
     /// Reads every entry: about 4 seconds per million.
     pub fn open(dir: &Path, config: LogConfig) -> Result<(Self, Recovery), OpenError> {
-        check_limits(&config.limits)?;
+        if let Some(rule) = config.limits.fault() {
+            return Err(OpenError::Limits { rule });
+        }
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path: path.clone(), source }
         };
         create_dirs(&dir.join("wal")).map_err(io(dir))?;
+        create_dirs(&dir.join("side")).map_err(io(dir))?;
         let lock = lock(dir)?;
         check_key(dir, config.signer.verifier())?;
         let replayed = recover::replay(dir, config.signer.verifier())?;
@@ -264,7 +236,13 @@ impl AuditLog {
     }
 
     fn start(dir: &Path, config: LogConfig, replayed: Replayed, lock: File) -> Result<Self, OpenError> {
-        let Replayed { examined, end, next, positions, .. } = replayed;
+        let Replayed { examined, end, next, positions, erased, .. } = replayed;
+        let side = SideStore::open(&dir.join("side/values"))?;
+        let inputs = InputStore::open(&dir.join("side/inputs"))?;
+        for commitment in &erased {
+            // The entry was durable and the process ended before the value was overwritten.
+            side.erase(commitment)?;
+        }
         let wal = WalDir::new(dir);
         let writer = WalWriter::open(wal.clone(), &end, config.limits.segment_bytes, config.open_device)?;
         let head = recover::sign_head(&examined.tree, &config.signer);
@@ -276,6 +254,7 @@ impl AuditLog {
         }));
         let queue = Arc::new(Queue::new(config.limits.queue_entries_max));
         let positions = Arc::new(Mutex::new(positions));
+        let published_size = examined.published.as_ref().map_or(0, SignedCheckpoint::size);
         let published = Arc::new(Published::starting_at(examined.published.map(Arc::new)));
         let publisher = Publisher {
             dir: dir.to_owned(),
@@ -286,7 +265,8 @@ impl AuditLog {
             builder: examined.builder,
             next,
             unwritten: examined.missing,
-            partials: [Vec::new(), Vec::new()],
+            filled: Vec::new(),
+            partials: [TileName::all_partial(published_size).collect(), Vec::new()],
             pace: Duration::from_millis(config.limits.publish_millis_min),
             positions: Arc::clone(&positions),
             on_fatal: Arc::clone(&config.on_fatal),
@@ -308,7 +288,7 @@ impl AuditLog {
             tree: examined.tree,
             signer: config.signer,
             space: SpaceLimits { segment_bytes, log_bytes_max, reserve_bytes },
-            synced_before: Vec::new(),
+            synced_together: vec![side.values(), inputs.values()],
             on_fatal: config.on_fatal,
         };
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
@@ -323,7 +303,7 @@ impl AuditLog {
                 return Err(error);
             }
         }
-        Ok(Self { core, published, threads: Mutex::new(threads), _lock: lock })
+        Ok(Self { core, side, inputs, published, threads: Mutex::new(threads), _lock: lock })
     }
 
     /// Records that each of `open` ended in the dark.
@@ -341,14 +321,34 @@ impl AuditLog {
     }
 
     /// Records something that must be looked at.
-    pub fn incident(
-        &self,
-        request: RequestId,
-        what: &str,
-        node: Option<NodeId>,
-        shard: Option<domicile_types::ShardCid>,
-    ) -> Appending {
+    pub fn incident(&self, request: RequestId, what: &str, node: Option<NodeId>, shard: Option<ShardCid>) -> Appending {
         self.core.append(request, Entry::Incident { what: what.to_owned(), node, shard })
+    }
+
+    /// Erases what a commitment hides, and records that it was. The entry is durable before the value goes: a crash in
+    /// between is made good at the next open. Blocks on the disk.
+    pub fn erase(&self, request: RequestId, commitment: Commitment, reason: &str) -> Result<Committed, EraseError> {
+        match self.side.open_commitment(&commitment)? {
+            Opening::Value { .. } => {}
+            Opening::Erased => return Err(EraseError::Erased { commitment }),
+            Opening::Unknown => return Err(EraseError::Unknown { commitment }),
+        }
+        let erased = Entry::Erased { commitment, reason: reason.to_owned() };
+        let committed = self.core.append(request, erased).wait()?;
+        self.side.erase(&commitment)?;
+        Ok(committed)
+    }
+
+    /// What commitments hide.
+    #[must_use]
+    pub const fn side(&self) -> &SideStore {
+        &self.side
+    }
+
+    /// The inputs of decisions.
+    #[must_use]
+    pub const fn inputs(&self) -> &InputStore {
+        &self.inputs
     }
 
     /// The newest signed checkpoint: over everything that was acknowledged.
@@ -412,21 +412,6 @@ pub const KEY_FILE: &str = "log.vkey";
 fn encode(record: &Record) -> Result<Vec<u8>, AppendError> {
     let leaf = serde_json::to_vec(record).unwrap_or_else(|error| unreachable!("records are plain data: {error}"));
     if leaf.len() > ENTRY_BYTES_MAX { Err(AppendError::TooLong { bytes: leaf.len() }) } else { Ok(leaf) }
-}
-
-fn check_limits(limits: &LogLimits) -> Result<(), OpenError> {
-    let rule = if limits.segment_bytes < 64 << 10 || limits.segment_bytes > 1 << 30 {
-        "segment_bytes is 64 KiB to 1 GiB"
-    } else if limits.segment_bytes % 8 != 0 {
-        "segment_bytes is a multiple of 8"
-    } else if limits.reserve_bytes > limits.segment_bytes / 2 {
-        "reserve_bytes is at most half of segment_bytes"
-    } else if limits.queue_entries_max == 0 {
-        "queue_entries_max is at least 1"
-    } else {
-        return Ok(());
-    };
-    Err(OpenError::Limits { rule })
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {

@@ -8,7 +8,11 @@
 
 mod checkpoint;
 mod commit;
+mod config;
 mod examine;
+mod export;
+mod frame;
+mod inputs;
 mod intent;
 mod log;
 mod memory;
@@ -18,17 +22,23 @@ mod publish;
 mod queue;
 mod read;
 mod recover;
+mod side;
 mod ticket;
 mod tile;
 mod tree;
+mod values;
+mod verify;
 mod wal;
 mod zeroed;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use commit::{Committed, FatalError, OnFatal};
+pub use config::{Clock, LogConfig, LogLimits};
 pub use examine::{LogFault, SeenCheckpoint};
+pub use export::{ExportError, export};
+pub use inputs::{InputStore, InputsError};
 pub use intent::{Intending, IntentDraft, LoggedIntent};
-pub use log::{Appending, AuditLog, Clock, KEY_FILE, LogConfig, LogLimits, OpenError, Recovery};
+pub use log::{Appending, AuditLog, EraseError, KEY_FILE, OpenError, Recovery};
 pub use memory::{CheckpointMemory, Observation};
 pub use note::{
     KeyName, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NoteError, NoteSignature, NoteSigner, SignedNote, VerifierKey,
@@ -37,6 +47,7 @@ pub use proof::{LogProof, PROOF_BYTES_MAX, ProofError};
 pub use publish::PublishError;
 pub use queue::AppendError;
 pub use read::{ReadError, StoredEntry};
+pub use side::{CommitmentDomain, Opening, SideError, SideStore};
 pub use ticket::{TICKET_BYTES_MAX, Ticket, TicketError, TicketRules, TicketVerifier, VerifiedTicket};
 pub use tile::{
     BundleCut, TILE_HEIGHT, TILE_WIDTH, Tile, TileBuilder, TileError, TileKind, TileName, TileReader, bundle_entries,
@@ -46,4 +57,9 @@ pub use tree::{
     EdgeTree, NodeSource, NotRemembered, TreeHash, consistency_holds, consistency_path, inclusion_holds,
     inclusion_path, root,
 };
+pub use values::ValuesError;
+pub use verify::{VerifyReport, verify_export, verify_log};
 pub use wal::WalFault;
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,14 @@ impl KeyName {
     }
 }
 
+impl std::str::FromStr for KeyName {
+    type Err = NoteError;
+
+    fn from_str(text: &str) -> Result<Self, NoteError> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::checkpoint::SignedCheckpoint;
 use super::commit::{FatalError, Head, HeadState, OnFatal, POSITION_EVERY, chain};
 use super::examine::CHECKPOINT_FILE;
-use super::tile::{Tile, TileBuilder, TileName};
+use super::tile::{TILE_WIDTH, Tile, TileBuilder, TileName};
 use super::wal::{Position, WalDir, WalFault, WalSpare};
 use super::zeroed::{replace_file, sync_dir};
 
@@ -33,7 +33,10 @@ pub(super) struct Publisher {
     pub(super) next: Position,
     /// Full tiles that are not on the disk yet.
     pub(super) unwritten: Vec<Tile>,
-    /// Partial tiles of the checkpoint before, and of the one before that.
+    /// Tiles that were written since the last publication.
+    pub(super) filled: Vec<TileName>,
+    /// Partial tiles of the published checkpoint, and of the one before. They are on the disk, and never written again: a
+    /// crash in mid-write would damage what the published checkpoint needs.
     pub(super) partials: [Vec<TileName>; 2],
     pub(super) pace: Duration,
     /// Where leaf `256 * n` stands, for all leaves in the builder.
@@ -173,12 +176,14 @@ impl Publisher {
             let reason = format!("the {size} entries read back have the root {}", self.builder.root());
             return Err(StepError::Fatal(FatalError::ReadBack(reason.into())));
         }
-        let partials: Vec<Tile> = self.builder.partials().collect();
+        let current: Vec<TileName> = TileName::all_partial(size).collect();
+        let [last, _] = &self.partials;
+        let partials: Vec<Tile> = self.builder.partials().filter(|tile| !last.contains(&tile.name)).collect();
         self.write_tiles(&partials)?;
         let path = self.dir.join(CHECKPOINT_FILE);
         let disk = |error: io::Error| StepError::Disk(format!("{}: {error}", path.display()));
         replace_file(&path, head.checkpoint.to_string().as_bytes()).map_err(disk)?;
-        self.remove_old_partials(partials.iter().map(|tile| tile.name).collect());
+        self.remove_old_partials(current);
         Ok(())
     }
 
@@ -216,11 +221,12 @@ impl Publisher {
         }
         let tiles: Vec<&Tile> = self.unwritten.iter().chain(partials).collect();
         write_durably(&self.dir, &tiles).map_err(|error| StepError::Disk(error.to_string()))?;
-        self.unwritten.clear();
+        self.filled.extend(self.unwritten.drain(..).map(|tile| tile.name));
         Ok(())
     }
 
-    /// Keeps the partial tiles of this checkpoint and the one before: a reader may be between the two.
+    /// Keeps the partial tiles of this checkpoint and the one before: a reader may be between the two. Partial tiles of
+    /// tiles that are full now go: whoever wants them finds the full one instead, as the specification has it.
     fn remove_old_partials(&mut self, current: Vec<TileName>) {
         let [last, before] = std::mem::take(&mut self.partials);
         for name in before.iter().filter(|name| !current.contains(name) && !last.contains(name)) {
@@ -230,6 +236,10 @@ impl Publisher {
             drop(path.parent().map(fs::remove_dir));
         }
         self.partials = [current, last];
+        for full in self.filled.drain(..).filter(|name| name.width == TILE_WIDTH) {
+            let partial = TileName { width: 1, ..full }.path(&self.dir);
+            drop(partial.parent().map(fs::remove_dir_all));
+        }
     }
 }
 

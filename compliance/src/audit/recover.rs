@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use domicile_types::{Entry, Intent, Outcome, OutcomeStatus};
+use domicile_types::{Commitment, Entry, Intent, Outcome, OutcomeStatus};
 use serde::Deserialize;
 
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -25,6 +25,8 @@ pub(super) struct Replayed {
     pub(super) positions: Vec<Position>,
     /// Intents without outcome, ascending.
     pub(super) open_intents: Vec<u64>,
+    /// What was recorded as erased.
+    pub(super) erased: Vec<Commitment>,
 }
 
 /// Just enough of a record to pair intents and outcomes.
@@ -34,6 +36,9 @@ struct Peek<'a> {
     /// Of an outcome: the intent's index.
     #[serde(default)]
     intent: Option<u64>,
+    /// Of an erasure: what was erased.
+    #[serde(default)]
+    commitment: Option<Commitment>,
 }
 
 /// Reads and checks everything.
@@ -41,7 +46,7 @@ pub(super) fn replay(dir: &Path, log: &VerifierKey) -> Result<Replayed, OpenErro
     let published = read_checkpoint(dir, log)?;
     let published_size = published.as_ref().map_or(0, SignedCheckpoint::size);
     let mut examiner = Examiner::new(dir, published, Vec::new());
-    let (mut positions, mut open) = (Vec::new(), BTreeSet::new());
+    let (mut positions, mut open, mut erased) = (Vec::new(), BTreeSet::new(), Vec::new());
     let mut next = None;
     let end = WalDir::new(dir).scan(|frame| -> Result<(), OpenError> {
         if frame.index < published_size {
@@ -53,9 +58,10 @@ pub(super) fn replay(dir: &Path, log: &VerifierKey) -> Result<Replayed, OpenErro
         }
         let peek: Peek<'_> = serde_json::from_slice(frame.leaf)
             .map_err(|source| OpenError::Unreadable { index: frame.index, source })?;
-        match (peek.kind, peek.intent) {
-            ("intent", _) => drop(open.insert(frame.index)),
-            ("outcome", Some(intent)) => drop(open.remove(&intent)),
+        match (peek.kind, peek.intent, peek.commitment) {
+            ("intent", _, _) => drop(open.insert(frame.index)),
+            ("outcome", Some(intent), _) => drop(open.remove(&intent)),
+            ("erased", _, Some(commitment)) => erased.push(commitment),
             _ => {}
         }
         Ok(examiner.leaf(frame.leaf)?)
@@ -72,7 +78,7 @@ pub(super) fn replay(dir: &Path, log: &VerifierKey) -> Result<Replayed, OpenErro
     }
     let start = Position { segment: 0, offset: SEGMENT_HEAD_BYTES };
     let next = next.unwrap_or(if end.size == 0 { start } else { end.position });
-    Ok(Replayed { examined, end, next, positions, open_intents: open.into_iter().collect() })
+    Ok(Replayed { examined, end, next, positions, open_intents: open.into_iter().collect(), erased })
 }
 
 /// Signs for everything that was found.

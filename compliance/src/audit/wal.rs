@@ -5,13 +5,7 @@
 //!   0   16  "domicile-wal/1\n\0"
 //!   16  u64 sequence
 //!   24  u64 bytes of the file
-//!   32  frames, each at a multiple of 8; then zeros
-//! frame
-//!   0   u32 bytes of the leaf, 1 to 8,192
-//!   4   u32 CRC-32C over bytes 8 to the end of the leaf
-//!   8   u64 index of the leaf
-//!   16  u64 index of the first leaf of its batch
-//!   24  leaf, then zeros up to a multiple of 8
+//!   32  frames (`frame`), each at a multiple of 8; then zeros
 //! ```
 //!
 //! All integers are little-endian. A batch is one write and one `fdatasync`, and a batch is written only after the one
@@ -19,23 +13,20 @@
 //! A bad frame in the last batch is what a crash leaves: it was never acknowledged, and is dropped.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{io, str};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crc_fast::CrcAlgorithm;
 use domicile_types::ENTRY_BYTES_MAX;
 
+use super::frame::{ALIGN, FRAME_HEAD_BYTES, frame_bytes, has_frame_of_batch_after, parse_frame};
 use super::zeroed::{Device, create_zeroed, open_read_write, sync_dir, write_zeros};
 
 const MAGIC: &[u8; 16] = b"domicile-wal/1\n\0";
 /// Bytes before the first frame.
 pub(super) const SEGMENT_HEAD_BYTES: u64 = 32;
-/// Bytes before a leaf.
-const FRAME_HEAD_BYTES: usize = 24;
-/// Frames start at multiples of this.
-const ALIGN: usize = 8;
 
 /// What is wrong with the stored leaves.
 #[derive(Debug, thiserror::Error)]
@@ -278,7 +269,8 @@ impl WalDir {
 /// The open end of the write-ahead log. Owned by the committer.
 pub(super) struct WalWriter {
     wal: WalDir,
-    segment_bytes: u64,
+    /// Length of the current segment's file; another than the configured one after the configuration changed.
+    current_bytes: u64,
     end: Position,
     device: Box<dyn Device>,
     /// Made ahead of need by [`WalSpare`].
@@ -287,7 +279,7 @@ pub(super) struct WalWriter {
 }
 
 /// Opens the device of a segment file: the file itself, or in tests one that fails.
-pub(super) type OpenDevice = fn(&Path) -> io::Result<Box<dyn Device>>;
+pub(super) type OpenDevice = Arc<dyn Fn(&Path) -> io::Result<Box<dyn Device>> + Send + Sync>;
 
 /// The plain file.
 pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn Device>> {
@@ -298,34 +290,27 @@ pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn Device>> {
 pub(super) struct WalSpare {
     wal: WalDir,
     segment_bytes: u64,
-    /// The last segment that exists, and why the next could not be made.
-    state: parking_lot::Mutex<SpareState>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct SpareState {
-    last_segment: u64,
-    failed: bool,
+    /// Held while a segment is made, which takes as long as writing its zeros.
+    making: parking_lot::Mutex<()>,
+    last_segment: AtomicU64,
 }
 
 impl WalSpare {
-    /// Makes the segment after `current` where it does not exist yet. A failure is remembered until a later success.
+    /// Makes the segment after `current` where it does not exist yet.
     pub(super) fn prepare_after(&self, current: u64) -> Result<(), WalFault> {
-        let mut state = self.state.lock();
-        if state.last_segment > current {
+        let _making = self.making.lock();
+        if self.last_segment() > current {
             return Ok(());
         }
         let next = current + 1;
-        let made = create_segment(&self.wal.path(next), next, self.segment_bytes);
-        state.failed = made.is_err();
-        if made.is_ok() {
-            state.last_segment = next;
-        }
-        made.map_err(self.wal.io(next))
+        create_segment(&self.wal.path(next), next, self.segment_bytes).map_err(self.wal.io(next))?;
+        self.last_segment.store(next, Ordering::Release);
+        Ok(())
     }
 
-    fn state(&self) -> SpareState {
-        *self.state.lock()
+    /// The last segment that exists.
+    fn last_segment(&self) -> u64 {
+        self.last_segment.load(Ordering::Acquire)
     }
 }
 
@@ -347,10 +332,11 @@ impl WalWriter {
             file.sync_data().map_err(&io)?;
         }
         let device = open(&path).map_err(&io)?;
-        let segment_bytes = fs::metadata(&path).map_err(&io)?.len().max(segment_bytes);
-        let state = parking_lot::Mutex::new(SpareState { last_segment, failed: false });
-        let spare = Arc::new(WalSpare { wal: wal.clone(), segment_bytes, state });
-        Ok(Self { wal, segment_bytes, end: end.position, device, spare, open })
+        let current_bytes = fs::metadata(&path).map_err(&io)?.len();
+        let making = parking_lot::Mutex::new(());
+        let last_segment = AtomicU64::new(last_segment);
+        let spare = Arc::new(WalSpare { wal: wal.clone(), segment_bytes, making, last_segment });
+        Ok(Self { wal, current_bytes, end: end.position, device, spare, open })
     }
 
     pub(super) fn spare(&self) -> Arc<WalSpare> {
@@ -364,25 +350,27 @@ impl WalWriter {
 
     /// Bytes left in the current segment.
     pub(super) const fn room_bytes(&self) -> u64 {
-        self.segment_bytes.saturating_sub(self.end.offset)
+        self.current_bytes.saturating_sub(self.end.offset)
     }
 
     /// Bytes left in all segments that exist.
     pub(super) fn prepared_bytes(&self) -> u64 {
-        let segments = self.spare.state().last_segment.saturating_sub(self.end.segment);
-        self.room_bytes() + segments * (self.segment_bytes - SEGMENT_HEAD_BYTES)
+        let segments = self.spare.last_segment().saturating_sub(self.end.segment);
+        self.room_bytes() + segments * (self.spare.segment_bytes - SEGMENT_HEAD_BYTES)
     }
 
-    /// Whether the next segment could not be made the last time it was tried.
-    pub(super) fn is_short_of_space(&self) -> bool {
-        self.spare.state().failed
+    /// Makes the next segment now, where it does not exist.
+    pub(super) fn prepare(&self) -> Result<(), WalFault> {
+        self.spare.prepare_after(self.end.segment)
     }
 
     /// Goes on in the next segment, making it where that was not done ahead.
     pub(super) fn rotate(&mut self) -> Result<(), WalFault> {
         self.spare.prepare_after(self.end.segment)?;
         let segment = self.end.segment + 1;
-        self.device = (self.open)(&self.wal.path(segment)).map_err(self.wal.io(segment))?;
+        let path = self.wal.path(segment);
+        self.current_bytes = fs::metadata(&path).map_err(self.wal.io(segment))?.len();
+        self.device = (self.open)(&path).map_err(self.wal.io(segment))?;
         self.end = Position { segment, offset: SEGMENT_HEAD_BYTES };
         Ok(())
     }
@@ -399,67 +387,6 @@ impl WalWriter {
     pub(super) fn sync(&self) -> Result<(), WalFault> {
         self.device.sync().map_err(self.wal.io(self.end.segment))
     }
-}
-
-/// Bytes of the frame of a leaf of `leaf_bytes`.
-pub(super) const fn framed_bytes(leaf_bytes: usize) -> usize {
-    (FRAME_HEAD_BYTES + leaf_bytes).next_multiple_of(ALIGN)
-}
-
-/// Appends the frame of `leaf` to `out`.
-pub(super) fn write_frame(out: &mut Vec<u8>, leaf: &[u8], index: u64, batch: u64) {
-    let start = out.len();
-    let length = u32::try_from(leaf.len()).unwrap_or_else(|_| unreachable!("leaves are at most 8 KiB"));
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&index.to_le_bytes());
-    out.extend_from_slice(&batch.to_le_bytes());
-    out.extend_from_slice(leaf);
-    let crc = crc32c(out.get(start + 8..).unwrap_or(&[]));
-    if let Some(slot) = out.get_mut(start + 4..start + 8) {
-        slot.copy_from_slice(&crc.to_le_bytes());
-    }
-    out.resize(start + framed_bytes(leaf.len()), 0);
-}
-
-struct ParsedFrame<'a> {
-    index: u64,
-    batch: u64,
-    leaf: &'a [u8],
-    bytes: usize,
-}
-
-/// The whole length of a frame by its head.
-fn frame_bytes(head: &[u8]) -> Result<usize, &'static str> {
-    let length = head.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    match usize::try_from(length) {
-        Ok(length) if (1..=ENTRY_BYTES_MAX).contains(&length) => Ok(framed_bytes(length)),
-        _ => Err("its length is not 1 to 8192"),
-    }
-}
-
-fn parse_frame(bytes: &[u8]) -> Result<ParsedFrame<'_>, &'static str> {
-    let whole = frame_bytes(bytes)?;
-    let frame = bytes.get(..whole).ok_or("it runs beyond the end of its segment")?;
-    let (Some((length, rest)), Some(checked)) = (frame.split_first_chunk::<4>(), frame.get(8..)) else {
-        return Err("it has no head");
-    };
-    let leaf_bytes = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(0);
-    let crc = rest.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    let (covered, padding) = checked.split_at_checked(16 + leaf_bytes).ok_or("it has no head")?;
-    if crc32c(covered) != crc || padding.iter().any(|byte| *byte != 0) {
-        return Err("its checksum does not fit its bytes");
-    }
-    let index = covered.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let batch = covered.get(8..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |b| u64::from_le_bytes(*b));
-    Ok(ParsedFrame { index, batch, leaf: covered.get(16..).unwrap_or(&[]), bytes: whole })
-}
-
-/// Whether anywhere in `bytes` a whole frame stands whose batch begins after leaf `index`.
-fn has_frame_of_batch_after(bytes: &[u8], index: u64) -> bool {
-    (0..bytes.len())
-        .step_by(ALIGN)
-        .any(|at| bytes.get(at..).is_some_and(|rest| parse_frame(rest).is_ok_and(|frame| frame.batch > index)))
 }
 
 fn create_segment(path: &Path, sequence: u64, bytes: u64) -> io::Result<()> {
@@ -481,10 +408,6 @@ fn check_head(bytes: &[u8], sequence: u64) -> Result<(), &'static str> {
         return Err("its length is not the one in its head");
     }
     Ok(())
-}
-
-fn crc32c(bytes: &[u8]) -> u32 {
-    u32::try_from(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes)).unwrap_or(0)
 }
 
 /// Reads until `buffer` is full or the file ends; the count that was read.

@@ -160,7 +160,7 @@ fn no_file_names_a_package_registry_host() -> Result<()> {
 #[test]
 fn no_test_is_switched_off_and_no_code_is_left_out() -> Result<()> {
     for (path, content) in rust_files()? {
-        for (number, line) in (1..).zip(content.lines().map(str::trim_start)) {
+        for (number, line) in lines(&content) {
             // In an example, a reader's own function may be left to the reader; the example must still compile.
             let phrases: &[&str] = if line.starts_with("//") {
                 &[concat!("```ign", "ore")]
@@ -170,6 +170,39 @@ fn no_test_is_switched_off_and_no_code_is_left_out() -> Result<()> {
             for phrase in phrases {
                 ensure!(!line.contains(phrase), "{}:{number} holds {phrase}", path.display());
             }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn cores_read_no_clock_and_roll_no_dice() -> Result<()> {
+    let cores = ["compliance/types/src", "compliance/src", "chunker/src", "placement/src", "storage-node/protocol/src"];
+    let shells = ["SystemTime::now", "Instant::now", "now_utc(", "getrandom", "thread_rng", "rand::rng("];
+    for (path, content) in rust_files()? {
+        if cores.iter().any(|core| path.starts_with(core)) {
+            for (number, line) in code_lines(&content) {
+                let shell = shells.iter().find(|shell| line.contains(*shell));
+                ensure!(
+                    shell.is_none(),
+                    "{}:{number}: {shell:?} belongs to a shell; take it as an argument",
+                    path.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nodes hold ciphertext. What opens it is not in their code, so no fault of theirs can.
+#[test]
+fn nodes_name_nothing_of_what_opens_a_segment() -> Result<()> {
+    for (path, content) in rust_files()? {
+        let is_node = path.starts_with("storage-node") && !path.components().any(|part| part.as_os_str() == "tests");
+        for (number, line) in code_lines(&content).filter(|(_, line)| is_node && line.contains("domicile_chunker")) {
+            let opens =
+                ["Key", "Kek", "unwrap", "open", "Open", "Manifest", "::*"].iter().find(|name| line.contains(*name));
+            ensure!(opens.is_none(), "{}:{number} names {opens:?} of the chunker", path.display());
         }
     }
     Ok(())
@@ -270,4 +303,14 @@ fn rust_files() -> Result<Vec<(PathBuf, String)>> {
     let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
     let read = |path: PathBuf| Ok((path.clone(), std::fs::read_to_string(root().join(path))?));
     files()?.into_iter().filter(is_rust).map(read).collect()
+}
+
+/// The lines of a file with their numbers, from 1, without what they are indented by.
+fn lines(content: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(content.lines().map(str::trim_start))
+}
+
+/// Those that are not comments.
+fn code_lines(content: &str) -> impl Iterator<Item = (usize, &str)> {
+    lines(content).filter(|(_, line)| !line.starts_with("//"))
 }

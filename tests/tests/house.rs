@@ -157,6 +157,11 @@ fn no_file_names_a_package_registry_host() -> Result<()> {
     Ok(())
 }
 
+/// Two kinds of function carry the attribute without being tests that were switched off: measurements, which hold nothing
+/// and are run by hand, and the child processes that other tests start and kill. Each says so in these words.
+const NOT_A_TEST: [&str; 2] =
+    [concat!("#[ign", "ore = \"a measurement"), concat!("#[ign", "ore = \"the child process of other tests\"]")];
+
 #[test]
 fn no_test_is_switched_off_and_no_code_is_left_out() -> Result<()> {
     for (path, content) in rust_files()? {
@@ -167,8 +172,9 @@ fn no_test_is_switched_off_and_no_code_is_left_out() -> Result<()> {
             } else {
                 &[concat!("#[ign", "ore"), concat!("to", "do!("), concat!("unimpl", "emented!(")]
             };
+            let is_excused = NOT_A_TEST.iter().any(|excuse| line.starts_with(excuse));
             for phrase in phrases {
-                ensure!(!line.contains(phrase), "{}:{number} holds {phrase}", path.display());
+                ensure!(is_excused || !line.contains(phrase), "{}:{number} holds {phrase}", path.display());
             }
         }
     }

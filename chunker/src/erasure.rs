@@ -288,3 +288,135 @@ fn invert(mut left: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
     }
     Some(right)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use reed_solomon_erasure::galois_8::ReedSolomon as Oracle;
+
+    /// Bytes that differ everywhere.
+    fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+        let mut output = vec![0; bytes];
+        let mut hasher = Hasher::new();
+        hasher.update(&seed.to_le_bytes()).finalize_xof().fill(&mut output);
+        output
+    }
+
+    fn oracle(profile: CodeProfile, data: &[u8], shard_bytes: usize) -> Vec<Vec<u8>> {
+        let mut shards: Vec<Vec<u8>> = data.chunks(shard_bytes).map(<[u8]>::to_vec).collect();
+        shards.resize(profile.n(), vec![0; shard_bytes]);
+        Oracle::new(profile.k(), profile.m()).unwrap().encode(&mut shards).unwrap();
+        shards
+    }
+
+    fn assert_equal_to_oracle(profile: CodeProfile, shard_bytes: usize) {
+        let mut shards = noise(profile.k() * shard_bytes, crate::layout::widen(shard_bytes));
+        let expected = oracle(profile, &shards, shard_bytes);
+        shards.resize(profile.n() * shard_bytes, 0xee);
+        let cids = Codec::of(profile).encode_and_name(&mut shards, shard_bytes);
+        for (i, (shard, expected)) in shards.chunks(shard_bytes).zip(&expected).enumerate() {
+            assert!(shard == expected, "shard {i} of {profile} with {shard_bytes} bytes differs");
+            assert_eq!(cids[i], ShardCid::of(expected));
+        }
+    }
+
+    #[test]
+    fn coded_bytes_equal_those_of_reed_solomon_erasure() {
+        let four_plus_one = CodeProfile::new(4, 1).unwrap();
+        for profile in CodeProfile::CODED.into_iter().chain([four_plus_one]) {
+            for shard_bytes in [64, 128, 16_384, 16_448, 65_600] {
+                assert_equal_to_oracle(profile, shard_bytes);
+            }
+        }
+        for profile in [CodeProfile::RS_4_2, CodeProfile::RS_8_4, CodeProfile::RS_16_8] {
+            assert_equal_to_oracle(profile, crate::layout::SHARD_BYTES_MAX);
+        }
+    }
+
+    /// The crate that defines the format makes whole copies of one data shard too, so k = 1 is no exception to it.
+    #[test]
+    fn whole_copies_equal_those_of_reed_solomon_erasure() {
+        for m in [2, 4, 8, 51] {
+            let data = noise(320, u64::from(m));
+            let shards = oracle(CodeProfile::new(1, m).unwrap(), &data, 320);
+            assert!(shards.iter().all(|shard| *shard == data));
+        }
+    }
+
+    fn slots(profile: CodeProfile, shard_bytes: usize) -> Vec<Option<Bytes>> {
+        let data = noise(profile.k() * shard_bytes, 7);
+        oracle(profile, &data, shard_bytes).into_iter().map(|shard| Some(Bytes::from(shard))).collect()
+    }
+
+    fn any_profile() -> impl Strategy<Value = CodeProfile> {
+        prop_oneof![
+            Just(CodeProfile::RS_4_2),
+            Just(CodeProfile::RS_8_4),
+            Just(CodeProfile::RS_16_8),
+            Just(CodeProfile::RS_29_51),
+            Just(CodeProfile::new(1, 2).unwrap()),
+            Just(CodeProfile::new(3, 3).unwrap()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_k_shards_give_back_all_others(
+            profile in any_profile(),
+            order in any::<[u32; 80]>(),
+            shard_bytes in prop_oneof![Just(64usize), Just(20_032)],
+        ) {
+            let whole = slots(profile, shard_bytes);
+            let mut kept: Vec<usize> = (0..profile.n()).collect();
+            kept.sort_by_key(|shard| order[*shard]);
+            kept.truncate(profile.k());
+            let mut left: Vec<_> =
+                whole.iter().enumerate().map(|(i, shard)| shard.clone().filter(|_| kept.contains(&i))).collect();
+            let all: Vec<usize> = (0..profile.n()).collect();
+            reconstruct(profile, &mut left, &all, &BufferPool::new(0, 0)).unwrap();
+            prop_assert!(left == whole);
+        }
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_rebuilt() {
+        let whole = slots(CodeProfile::RS_4_2, 64);
+        let mut left = whole.clone();
+        (left[1], left[5]) = (None, None);
+        reconstruct(CodeProfile::RS_4_2, &mut left, &[1, 1, 0], &BufferPool::new(0, 0)).unwrap();
+        assert_eq!((&left[1], &left[5]), (&whole[1], &None));
+    }
+
+    #[test]
+    fn reconstruct_refuses_what_it_cannot_do() {
+        let profile = CodeProfile::RS_4_2;
+        let pool = BufferPool::new(0, 0);
+        let mut left = slots(profile, 64);
+        assert_eq!(
+            reconstruct(profile, &mut left[..5], &[0], &pool),
+            Err(ReconstructError::SlotCount { profile, slots: 5 })
+        );
+        assert_eq!(
+            reconstruct(profile, &mut left, &[6], &pool),
+            Err(ReconstructError::NoSuchShard { profile, shard: 6 })
+        );
+        (left[0], left[4], left[5]) = (None, None, None);
+        assert_eq!(
+            reconstruct(profile, &mut left, &[0], &pool),
+            Err(ReconstructError::TooFewShards { have: 3, need: 4 })
+        );
+        left[4] = Some(Bytes::from_static(&[0; 65]));
+        assert_eq!(
+            reconstruct(profile, &mut left, &[0], &pool),
+            Err(ReconstructError::UnevenShards { shard: 4, bytes: 65, expected: 64 })
+        );
+    }
+
+    #[test]
+    fn a_profile_without_parity_is_coded_and_named() {
+        assert_eq!(Codec::of(CodeProfile::new(3, 0).unwrap()).encode_and_name(&mut noise(192, 1), 64).len(), 3);
+    }
+}

@@ -124,14 +124,16 @@ impl SegmentLayout {
         start..start.saturating_add(CODED_CHUNK_BYTES).min(end)
     }
 
-    /// The chunks that plaintext bytes `wanted` touch; an empty range touches none.
+    /// The chunks to open for plaintext bytes `wanted`: those they touch and, when they reach the segment's end, the final
+    /// chunk also if it is empty, because only its tag shows that the segment ends there. An empty range needs none.
     #[must_use]
     pub fn chunks_of(&self, wanted: &Range<usize>) -> Range<usize> {
         let end = wanted.end.min(self.plaintext_bytes);
         if wanted.start >= end {
             return 0..0;
         }
-        wanted.start / CHUNK_BYTES..end.div_ceil(CHUNK_BYTES)
+        let last = if end == self.plaintext_bytes { self.chunks() } else { end.div_ceil(CHUNK_BYTES) };
+        wanted.start / CHUNK_BYTES..last
     }
 
     /// Coded bytes of the chunks `chunks`, which lie one after the other.

@@ -1,5 +1,18 @@
 //! Segments: seal, code, hash, manifest; any range back from any k shards.
-#![doc = include_str!("../FORMAT.md")]
+//!
+//! *In scope*: C2SP chunked-encryption of segments, the erasure code, names of shards, data keys and how they are wrapped, the sealed
+//! manifest, and plans that say which bytes of which shards a read needs. The bytes are specified in [`format`](mod@format).
+//!
+//! *Out of scope*: clocks, random numbers, disks, sockets (all are arguments or return values), nodes, permits, law.
+//!
+//! | to | take |
+//! |---|---|
+//! | store a part | [`Encoder`] -> [`CipherSegment::code`] -> [`SealedSegment`]; then [`Part::assemble`], [`seal_object`] or [`seal_part`] and [`seal_multipart`] |
+//! | read a range | [`open_manifest`] -> [`Manifest::plan_read`] -> [`SegmentRead::shard_ranges`] -> [`open_chunks`] |
+//! | read when shards are gone | [`SegmentRead::column`] of any k others -> [`reconstruct`] -> [`open_chunks`] |
+//! | read when a chunk is forged | whole shards -> [`open_segment`], which finds the corrupt ones by name |
+//! | repair | whole shards -> [`rebuild_shards`], without a key |
+//! | keep a data key | [`RootKey::tenant_key`] -> [`TenantKey::bucket_key`] -> [`wrap_data_key`], [`unwrap_data_key`] |
 
 mod buffer;
 mod derive;
@@ -14,6 +27,9 @@ mod plan;
 mod read;
 mod seal;
 mod segment;
+
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
 
 pub use crate::buffer::{BufferPool, PooledBuffer};
 pub use crate::encoder::{EncodeError, Encoder, EncoderConfig, SaltSeed};

@@ -7,10 +7,11 @@
 //! ```
 //!
 //! What the specification calls the message's 56-byte head (salt and commitment) stands in the manifest.
+//!
+//! Both AEADs are those of aws-lc. Its ChaCha20-Poly1305 makes one pass over a chunk where the crate `chacha20poly1305` makes two,
+//! the first of which, when opening, is slow on bytes that are not in cache: 2.2 against 1.3 GB/s (sealing 2.3 against 1.9).
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
-use chacha20poly1305::aead::inout::InOutBuf;
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use domicile_types::SuiteId;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -32,38 +33,26 @@ pub(crate) struct ChunkForged;
 
 /// The derived key of one message. Sealing and opening are pure functions of chunk number and bytes.
 pub(crate) struct MessageKey {
-    aead: Aead,
+    key: LessSafeKey,
     base_nonce: [u8; NONCE_BYTES],
     commitment: [u8; COMMITMENT_BYTES],
-}
-
-enum Aead {
-    ChaCha(Box<ChaCha20Poly1305>),
-    AesGcm(Box<LessSafeKey>),
 }
 
 impl MessageKey {
     /// Derives the message's key from the data key, its salt and its context.
     pub(crate) fn derive(suite: SuiteId, key: &[u8; 32], salt: &[u8; SALT_BYTES], context: &[u8]) -> Self {
-        let okm = Derived::new(expand, suite.iana_name(), key, salt, context);
-        match suite {
-            SuiteId::ChaCha20Poly1305 => Self::chacha(&okm),
-            SuiteId::Aes256Gcm => Self::aes(&okm, &AES_256_GCM),
-        }
+        let algorithm = match suite {
+            SuiteId::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            SuiteId::Aes256Gcm => &AES_256_GCM,
+        };
+        Self::new(algorithm, &Derived::new(expand, suite.iana_name(), key, salt, context))
     }
 
-    fn chacha(okm: &Derived) -> Self {
-        let cipher = ChaCha20Poly1305::new((&*okm.key).into());
-        Self { aead: Aead::ChaCha(Box::new(cipher)), base_nonce: okm.base_nonce, commitment: okm.commitment }
-    }
-
-    /// `algorithm` is an AES-GCM.
-    fn aes(okm: &Derived, algorithm: &'static Algorithm) -> Self {
+    fn new(algorithm: &'static Algorithm, okm: &Derived) -> Self {
         let (key, _) = okm.key.split_at(algorithm.key_len());
         #[expect(clippy::expect_used, reason = "the key has the length that the algorithm takes, by construction")]
         let key = UnboundKey::new(algorithm, key).expect("key length of the algorithm");
-        let aead = Aead::AesGcm(Box::new(LessSafeKey::new(key)));
-        Self { aead, base_nonce: okm.base_nonce, commitment: okm.commitment }
+        Self { key: LessSafeKey::new(key), base_nonce: okm.base_nonce, commitment: okm.commitment }
     }
 
     /// The commitment that belongs in the head.
@@ -83,43 +72,27 @@ impl MessageKey {
     pub(crate) fn seal_chunk(&self, number: usize, plaintext: &[u8], coded: &mut [u8]) {
         let (body, tag) = coded.split_at_mut(plaintext.len());
         let nonce = self.nonce(number);
-        let sealed = match &self.aead {
-            Aead::ChaCha(cipher) => InOutBuf::new(plaintext, body)
-                .ok()
-                .and_then(|buffer| cipher.encrypt_inout_detached(&nonce.into(), b"", buffer).ok())
-                .map(|computed| tag.copy_from_slice(&computed)),
-            Aead::AesGcm(key) => {
-                let nonce = Nonce::assume_unique_for_key(nonce);
-                key.seal_out_of_place_scatter(nonce, Aad::empty(), plaintext, body, &[], tag).ok()
-            }
-        };
-        assert!(sealed.is_some(), "a chunk of at most 16 KiB can be sealed");
+        let sealed = self.key.seal_out_of_place_scatter(nonce, Aad::empty(), plaintext, body, &[], tag);
+        assert!(sealed.is_ok(), "a chunk of at most 16 KiB can be sealed");
     }
 
     /// Opens chunk `number`: `coded` is `plaintext` and 16 bytes longer. On error `plaintext` holds nothing of use.
     pub(crate) fn open_chunk(&self, number: usize, coded: &[u8], plaintext: &mut [u8]) -> Result<(), ChunkForged> {
         let (body, tag) = coded.split_at_checked(plaintext.len()).ok_or(ChunkForged)?;
-        let nonce = self.nonce(number);
-        match &self.aead {
-            Aead::ChaCha(cipher) => {
-                let tag: [u8; TAG_BYTES] = tag.try_into().map_err(|_| ChunkForged)?;
-                let buffer = InOutBuf::new(body, plaintext).map_err(|_| ChunkForged)?;
-                cipher.decrypt_inout_detached(&nonce.into(), b"", buffer, &tag.into()).map_err(|_| ChunkForged)
-            }
-            Aead::AesGcm(key) => {
-                let nonce = Nonce::assume_unique_for_key(nonce);
-                key.open_separate_gather(nonce, Aad::empty(), body, tag, plaintext).map_err(|_| ChunkForged)
-            }
+        if tag.len() != TAG_BYTES {
+            return Err(ChunkForged);
         }
+        let opened = self.key.open_separate_gather(self.nonce(number), Aad::empty(), body, tag, plaintext);
+        opened.map_err(|_| ChunkForged)
     }
 
     /// The base nonce XOR the chunk number as a big-endian integer.
-    fn nonce(&self, number: usize) -> [u8; NONCE_BYTES] {
+    fn nonce(&self, number: usize) -> Nonce {
         let mut nonce = self.base_nonce;
         for (to, from) in nonce.iter_mut().rev().zip(number.to_le_bytes()) {
             *to ^= from;
         }
-        nonce
+        Nonce::assume_unique_for_key(nonce)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domicile_types::ShardCid;
 
-use crate::layout::{ShardRange, widen};
+use crate::layout::{CHUNK_BYTES, ShardRange, widen};
 use crate::segment::{SegmentContext, SegmentRecord};
 
 /// Plaintext bytes of one segment that a read wants, and all that is needed to fetch and open them.
@@ -96,18 +96,17 @@ impl SegmentRead {
             .unwrap_or(0..0)
     }
 
-    /// The same read in pieces of at most `chunks_max` chunks (at least 1), in order: bounds what is in memory at once.
+    /// The same read in pieces of at most `chunks_max` chunks of plaintext (at least 1), in order: bounds what is in memory at
+    /// once.
     #[must_use]
     pub fn split(&self, chunks_max: usize) -> Vec<Self> {
-        let chunks = self.chunks();
-        chunks
-            .clone()
-            .step_by(chunks_max.max(1))
+        let chunks_max = chunks_max.max(1);
+        let end = self.wanted.end.div_ceil(CHUNK_BYTES);
+        (self.wanted.start / CHUNK_BYTES..end)
+            .step_by(chunks_max)
             .map(|first| {
-                let last = chunks.end.min(first.saturating_add(chunks_max.max(1))).saturating_sub(1);
-                let layout = &self.record.layout;
-                let start = self.wanted.start.max(layout.chunk_plaintext(first).start);
-                let end = self.wanted.end.min(layout.chunk_plaintext(last).end);
+                let start = self.wanted.start.max(first * CHUNK_BYTES);
+                let end = self.wanted.end.min(first.saturating_add(chunks_max).saturating_mul(CHUNK_BYTES));
                 let object_offset = self.object_offset + widen(start - self.wanted.start);
                 Self { wanted: start..end, object_offset, ..self.clone() }
             })

@@ -316,8 +316,8 @@ impl Manifest {
         }
     }
 
-    /// Names of the pages that this head itself points at: of records when the object was put whole, of the table of parts
-    /// otherwise. Parts point at their own ([`PartEntry::pages`]).
+    /// Names of the pages that the head alone can tell: of records, or of the table of parts where there is one. The parts of a
+    /// table have pages of their own ([`PartEntry::pages`]); [`Manifest::plan_all`] comes by every page.
     #[must_use]
     pub fn pages(&self) -> Vec<PageName> {
         match &self.content {

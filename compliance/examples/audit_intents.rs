@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! cargo run --release --ignore-rust-version -p domicile-compliance --example audit_intents -- \
-//!     [--writers 64] [--seconds 5] [--policies policies] [--dir DIR] [--intents-only] [--json]
+//!     [--writers 64] [--seconds 5] [--policies policies] [--dir DIR] [--intents-only | --whole] [--json]
 //! ```
 //!
 //! Every writer waits for its intent to be durable and proved before it makes the next, and finishes it without waiting
-//! for the outcome, as a gateway does: two entries per intent. `--intents-only` leaves the outcomes out.
+//! for the outcome, as a gateway does: two entries per intent. `--intents-only` leaves the outcomes out; `--whole` adds what a
+//! PUT of a new object adds: a decision, its inputs kept, and a commitment to a new key.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark is a shell: it may read the clock")]
 
@@ -19,8 +20,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use domicile_compliance::audit::{AuditLog, CommitmentDomain, IntentDraft, LogConfig};
 use domicile_compliance::{Circumstances, Lawbook, Permit};
 use domicile_types::{
-    Budget, Classification, DataId, EvidenceGrade, IdentityKey, OperationKind, OutcomeStatus, PackId, Place, RequestId,
-    Salt, Subject, SubjectFacts, UnixMillis,
+    Budget, Classification, DataId, EvidenceGrade, IdentityKey, NodeId, OperationKind, OutcomeStatus, PackId, Place,
+    RequestId, Salt, Subject, SubjectFacts, UnixMillis,
 };
 
 struct Options {
@@ -29,13 +30,15 @@ struct Options {
     policies: PathBuf,
     dir: PathBuf,
     outcomes: bool,
+    whole: bool,
     json: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
     let gateway = IdentityKey::from_seed(&[1; 32]);
-    let permit = permit(&options.policies, &gateway)?;
+    let law = Law::load(&options.policies, gateway.id())?;
+    let permit = law.permit(None)?;
     let dir = options.dir.join("audit-bench");
     drop(std::fs::remove_dir_all(&dir));
     let config = LogConfig::new("domicile.example/bench", &gateway, Arc::new(now))?;
@@ -46,9 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let cpu_before = cpu_seconds();
     let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..options.writers)
-            .map(|_| scope.spawn(|| write(&log, &permit, &draft, &stop, options.outcomes)))
-            .collect();
+        let writers: Vec<_> =
+            (0..options.writers).map(|_| scope.spawn(|| write(&log, &law, &permit, &draft, &stop, &options))).collect();
         std::thread::sleep(Duration::from_secs(options.seconds));
         stop.store(true, Ordering::Relaxed);
         writers.into_iter().flat_map(|writer| writer.join().unwrap_or_default()).collect()
@@ -91,38 +93,74 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn write(log: &AuditLog, permit: &Permit, draft: &IntentDraft, stop: &AtomicBool, outcomes: bool) -> Vec<Duration> {
+/// What decides, and on what.
+struct Law {
+    lawbook: Lawbook,
+    gateway: SubjectFacts,
+    requester: SubjectFacts,
+    nodes: Vec<SubjectFacts>,
+}
+
+impl Law {
+    fn load(policies: &Path, gateway: NodeId) -> Result<Self, Box<dyn Error>> {
+        let home = Place::parse("CN")?;
+        let facts =
+            |subject| SubjectFacts { subject, places: vec![home], evidence: EvidenceGrade::Observed, party: None };
+        let node = |n| facts(Subject::Node(IdentityKey::from_seed(&[n; 32]).id()));
+        Ok(Self {
+            lawbook: Lawbook::load(policies)?,
+            gateway: facts(Subject::Gateway(gateway)),
+            requester: facts(Subject::Requester),
+            nodes: (10..18).map(node).collect(),
+        })
+    }
+
+    /// A new decision; its inputs are kept where a log is given.
+    fn permit(&self, log: Option<&AuditLog>) -> Result<Permit, Box<dyn Error>> {
+        let question = Circumstances {
+            packs: &[PackId::parse("cn-data-export")?],
+            classification: &Classification::default(),
+            gateway: &self.gateway,
+            requester: Some(&self.requester),
+            nodes: &self.nodes,
+            now: now(),
+            located_warnings: &[],
+        }
+        .question(OperationKind::GetObject);
+        if let Some(log) = log {
+            log.inputs().put(&question)?;
+        }
+        self.lawbook.decide(&question).permit.ok_or_else(|| "the packs deny the benchmark's question".into())
+    }
+}
+
+/// One writer: an intent after the other until told to stop.
+fn write(
+    log: &AuditLog,
+    law: &Law,
+    permit: &Permit,
+    draft: &IntentDraft,
+    stop: &AtomicBool,
+    how: &Options,
+) -> Vec<Duration> {
     let mut latencies = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        let Ok(logged) = log.intent(permit, draft.clone()).wait() else { break };
+        let mut draft = draft.clone();
+        let fresh = if how.whole { law.permit(Some(log)).ok() } else { None };
+        if how.whole {
+            let name = format!("images/{:?}/{}.tar", std::thread::current().id(), latencies.len());
+            draft.key = log.side().commit(CommitmentDomain::Key, name.as_bytes(), || Salt([9; 32])).ok();
+        }
+        let Ok(logged) = log.intent(fresh.as_ref().unwrap_or(permit), draft).wait() else { break };
         latencies.push(begun.elapsed());
-        if outcomes {
+        if how.outcomes {
             drop(logged.finish(OutcomeStatus::Completed, 1 << 20, 206));
         } else {
             std::mem::forget(logged);
         }
     }
     latencies
-}
-
-fn permit(policies: &Path, gateway: &IdentityKey) -> Result<Permit, Box<dyn Error>> {
-    let lawbook = Lawbook::load(policies)?;
-    let facts = |subject| -> Result<SubjectFacts, Box<dyn Error>> {
-        Ok(SubjectFacts { subject, places: vec![Place::parse("CN")?], evidence: EvidenceGrade::Observed, party: None })
-    };
-    let node = |n| facts(Subject::Node(IdentityKey::from_seed(&[n; 32]).id()));
-    let question = Circumstances {
-        packs: &[PackId::parse("cn-data-export")?],
-        classification: &Classification::default(),
-        gateway: &facts(Subject::Gateway(gateway.id()))?,
-        requester: Some(&facts(Subject::Requester)?),
-        nodes: &(10..18).map(node).collect::<Result<Vec<_>, _>>()?,
-        now: now(),
-        located_warnings: &[],
-    }
-    .question(OperationKind::GetObject);
-    lawbook.decide(&question).permit.ok_or_else(|| "the packs deny the benchmark's question".into())
 }
 
 fn draft(log: &AuditLog, permit: &Permit) -> Result<IntentDraft, Box<dyn Error>> {
@@ -170,6 +208,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         policies: Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies"),
         dir: std::env::temp_dir(),
         outcomes: true,
+        whole: false,
         json: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -181,6 +220,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--policies" => options.policies = value()?.into(),
             "--dir" => options.dir = value()?.into(),
             "--intents-only" => options.outcomes = false,
+            "--whole" => options.whole = true,
             "--json" => options.json = true,
             other => return Err(format!("unknown argument {other}").into()),
         }

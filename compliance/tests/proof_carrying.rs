@@ -1,5 +1,7 @@
 //! The chain as other crates meet it: decision, permit, logged intent, ticket, node's check, verification, replay.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, where the lint looks only at test functions")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -4,7 +4,6 @@
 //! last second, after which [`Database::sync`] was due. What must survive a power cut stands in the segment files.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle, Options, WriteBatch,
@@ -82,8 +81,6 @@ pub enum DatabaseError {
 /// An open database.
 pub(crate) struct Database {
     db: DB,
-    /// Whether anything was written since the last sync.
-    unsynced: AtomicBool,
 }
 
 impl Database {
@@ -98,7 +95,7 @@ impl Database {
         options.set_paranoid_checks(true);
         let cache = Cache::new_lru_cache(32 << 20);
         let tables = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
-        Ok(Self { db: DB::open_cf_descriptors(&options, directory, tables)?, unsynced: AtomicBool::new(true) })
+        Ok(Self { db: DB::open_cf_descriptors(&options, directory, tables)? })
     }
 
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
@@ -106,9 +103,7 @@ impl Database {
     }
 
     pub(crate) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), DatabaseError> {
-        self.db.put_cf(self.table(table)?, key, value)?;
-        self.unsynced.store(true, Ordering::Release);
-        Ok(())
+        Ok(self.db.put_cf(self.table(table)?, key, value)?)
     }
 
     /// Applies all of `changes`, or none of them.
@@ -121,9 +116,7 @@ impl Database {
                 None => batch.delete_cf(handle, key),
             }
         }
-        self.db.write(batch)?;
-        self.unsynced.store(true, Ordering::Release);
-        Ok(())
+        Ok(self.db.write(batch)?)
     }
 
     /// Rows whose keys start with `prefix`, in key order.
@@ -153,12 +146,9 @@ impl Database {
         Ok(())
     }
 
-    /// Makes everything written so far durable. Costs nothing if nothing was written.
+    /// Makes everything written so far durable.
     pub(crate) fn sync(&self) -> Result<(), DatabaseError> {
-        if self.unsynced.swap(false, Ordering::AcqRel) {
-            self.db.flush_wal(true)?;
-        }
-        Ok(())
+        Ok(self.db.flush_wal(true)?)
     }
 
     fn table(&self, table: Table) -> Result<&ColumnFamily, DatabaseError> {

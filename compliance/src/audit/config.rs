@@ -81,7 +81,7 @@ impl LogLimits {
     pub(super) fn fault(&self) -> Option<&'static str> {
         let rule = if self.segment_bytes < 64 << 10 || self.segment_bytes > 1 << 30 {
             "segment_bytes is 64 KiB to 1 GiB"
-        } else if self.segment_bytes % 8 != 0 {
+        } else if !self.segment_bytes.is_multiple_of(8) {
             "segment_bytes is a multiple of 8"
         } else if self.reserve_bytes > self.segment_bytes / 2 {
             "reserve_bytes is at most half of segment_bytes"

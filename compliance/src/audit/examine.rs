@@ -260,7 +260,7 @@ impl Examiner {
             let mut finished = Vec::new();
             self.builder.push_hashed(leaf, hash, |tile| finished.push(tile));
             finished.into_iter().try_for_each(|tile| self.compare(tile))?;
-            if self.builder.size() % u64::from(super::tile::TILE_WIDTH) == 0 {
+            if self.builder.size().is_multiple_of(u64::from(super::tile::TILE_WIDTH)) {
                 self.recent.clear();
             }
             if self.builder.size() == self.published_size() {

@@ -62,4 +62,5 @@ pub use verify::{VerifyReport, verify_export, verify_log};
 pub use wal::WalFault;
 
 #[cfg(test)]
+#[allow(clippy::as_conversions, reason = "the counts of tests are small")]
 mod tests;

@@ -193,7 +193,7 @@ impl Publisher {
         let (builder, unwritten) = (&mut self.builder, &mut self.unwritten);
         let mut positions = Vec::new();
         let read = self.wal.read_from(self.next, first, count, |frame| {
-            if frame.index % POSITION_EVERY == 0 {
+            if frame.index.is_multiple_of(POSITION_EVERY) {
                 positions.push(frame.position);
             }
             builder.push(frame.leaf, |tile| unwritten.push(tile));

@@ -50,7 +50,7 @@ pub(super) fn replay(dir: &Path, log: &VerifierKey) -> Result<Replayed, OpenErro
     let mut next = None;
     let end = WalDir::new(dir).scan(|frame| -> Result<(), OpenError> {
         if frame.index < published_size {
-            if frame.index % POSITION_EVERY == 0 {
+            if frame.index.is_multiple_of(POSITION_EVERY) {
                 positions.push(frame.position);
             }
         } else {

@@ -135,7 +135,7 @@ impl TileBuilder {
         self.bundle.extend_from_slice(&length.to_be_bytes());
         self.bundle.extend_from_slice(leaf);
         let width = u64::from(TILE_WIDTH);
-        if (index + 1) % width == 0 {
+        if (index + 1).is_multiple_of(width) {
             let name = TileName { kind: TileKind::Entries, index: index / width, width: TILE_WIDTH };
             finished(Tile { name, bytes: std::mem::take(&mut self.bundle) });
         }
@@ -148,7 +148,7 @@ impl TileBuilder {
             }
             let Some(hashes) = self.levels.get_mut(slot) else { return };
             hashes.extend_from_slice(hash.digest());
-            if (node + 1) % width != 0 {
+            if !(node + 1).is_multiple_of(width) {
                 return;
             }
             let name = TileName { kind: TileKind::Hashes { level }, index: node / width, width: TILE_WIDTH };

@@ -306,6 +306,7 @@ fn split(count: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::as_conversions, reason = "the counts of tests are small")]
 mod tests {
     use proptest::prelude::*;
 

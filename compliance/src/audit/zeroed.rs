@@ -27,7 +27,7 @@ impl Device for File {
 }
 
 /// How much is written at a time while a file is filled with zeros.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Makes a file of `bytes` bytes: `head`, then zeros. It appears under its name only when it is whole and durable.
 pub(super) fn create_zeroed(path: &Path, head: &[u8], bytes: u64) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod crash;
 mod full;
+mod histories;
 mod intents;
 mod logs;
 mod tickets;

@@ -45,6 +45,7 @@ pub use crate::layout::{
 pub use crate::manifest::{
     Manifest, ManifestError, NewManifest, OBJECT_BYTES_MAX, PACKS_MAX, PARTS_MAX, PageName, Part, PartEntry, PartError,
     SEALED_VALUE_BYTES_MAX, SealId, SealedManifest, SealedPage, open_manifest, seal_multipart, seal_object, seal_part,
+    segments_per_page,
 };
 pub use crate::open::{
     OpenError, SegmentOpener, ShardPiece, discard_corrupt, open_chunks, open_segment, rebuild_shards,

@@ -300,17 +300,17 @@ def manifests():
     write("manifest-empty", manifest(seal_head(head_body(0, [], b"\0" + entry(0, 0, 1, 4, 2, SEAL)))),
           {"bytes": 0, "packs": [], "segments": 0})
 
-    # 12 segments of 29+51: a page of 11, a page of 1.
-    length = 11 * (29 << 20) + 7
+    # 8 segments of 29+51: a page of 7, a page of 1.
+    length = 7 * (29 << 20) + 7
     whole = entry(0, length, 2, 29, 51, SEAL)
 
-    def pages(of, seal=SEAL, counts=(range(0, 11), range(11, 12))):
+    def pages(of, seal=SEAL, counts=(range(0, 7), range(7, 8))):
         return [seal_page(seal, i, fields(b"domicile/segments-page/1", b"tenant-a", DATA, UPLOAD, of, u32(i), u32(len(counts))),
-                          b"".join(record(s, 80, s != 11) for s in on_page)) for i, on_page in enumerate(counts)]
+                          b"".join(record(s, 80, s != 7) for s in on_page)) for i, on_page in enumerate(counts)]
 
     paged = seal_head(head_body(length, packs, b"\1" + whole))
     first, second = pages(whole)
-    said_paged = dict(said, bytes=length, segments=12)
+    said_paged = dict(said, bytes=length, segments=8)
     write("manifest-paged", manifest(paged, [first, second]), said_paged)
     moved = dict(second, page=0)
     write("manifest-swapped-page", manifest(paged, [moved, second]), {"error": "Forged", "page": 0})
@@ -324,16 +324,16 @@ def manifests():
     listed = head_body(107, packs, b"\2" + struct.pack(">H", 3) + two + three + last)
     write("manifest-listed", manifest(seal_head(listed), small), dict(said, bytes=107, parts=3))
 
-    # 931 parts: a page of 930 entries, a page of 1.
-    table = [entry(n, 3, 1, 1, 2, n.to_bytes(20, "big")) for n in range(1, 932)]
-    tabled = head_body(931 * 3, packs, b"\3" + struct.pack(">H", 931) + SEAL + struct.pack(">QQ", 0, 930 * 3))
+    # 559 parts: a page of 558 entries, a page of 1.
+    table = [entry(n, 3, 1, 1, 2, n.to_bytes(20, "big")) for n in range(1, 560)]
+    tabled = head_body(559 * 3, packs, b"\3" + struct.pack(">H", 559) + SEAL + struct.pack(">QQ", 0, 558 * 3))
     table_pages = [
-        seal_page(SEAL, i, fields(b"domicile/parts-page/1", b"tenant-a", DATA, UPLOAD, struct.pack(">Q", 2793), u32(931), u32(i), u32(2)),
-                  b"".join(table[i * 930:(i + 1) * 930])) for i in range(2)]
-    sole = seal_page((931).to_bytes(20, "big"), 0, fields(b"domicile/segments-page/1", b"tenant-a", DATA, UPLOAD, table[930], u32(0), u32(1)),
+        seal_page(SEAL, i, fields(b"domicile/parts-page/1", b"tenant-a", DATA, UPLOAD, struct.pack(">Q", 1677), u32(559), u32(i), u32(2)),
+                  b"".join(table[i * 558:(i + 1) * 558])) for i in range(2)]
+    sole = seal_page((559).to_bytes(20, "big"), 0, fields(b"domicile/segments-page/1", b"tenant-a", DATA, UPLOAD, table[558], u32(0), u32(1)),
                      record(0, 1, False))
-    write("manifest-tabled", manifest(seal_head(tabled), table_pages + [sole], read=[2790, 2793]),
-          {"bytes": 2793, "packs": said["packs"], "parts": 931, "segments": 1})
+    write("manifest-tabled", manifest(seal_head(tabled), table_pages + [sole], read=[1674, 1677]),
+          {"bytes": 1677, "packs": said["packs"], "parts": 559, "segments": 1})
 
     # Another key, another name, other bytes.
     forged = {"error": "Forged"}
@@ -369,7 +369,7 @@ def manifests():
     malformed("object-too-long", (50 << 40) + 1, b"\2" + struct.pack(">H", 2) + entry(1, 50 << 40, 1, 4, 2, SEAL)
               + entry(2, 1, 1, 1, 2, SEAL), "object length")
     malformed("table-that-fits-inline", 107, b"\3" + struct.pack(">H", 3) + SEAL + bytes(8), "part count")
-    malformed("table-not-ascending", 2793, b"\3" + struct.pack(">H", 931) + SEAL + struct.pack(">QQ", 0, 5000), "start of a page")
+    malformed("table-not-ascending", 1677, b"\3" + struct.pack(">H", 559) + SEAL + struct.pack(">QQ", 0, 5000), "start of a page")
 
 
 GOLDEN.mkdir(exist_ok=True)

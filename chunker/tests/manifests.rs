@@ -157,6 +157,7 @@ fn put_parts(fixture: &Fixture, lengths: &[(u32, u64)]) -> (Store, Arc<Manifest>
         store.keep(seal_part(&data_key(), &fixture.part(*number), &part).unwrap());
         let entry = PartEntry::decode(&part.entry().encode()).unwrap();
         assert_eq!(entry, *part.entry());
+        assert_eq!(entry, PartEntry::new(*number, *bytes, SuiteId::default(), profile, seal_id(*number)));
         entries.push(entry);
         truth.push((*number, records));
     }
@@ -187,18 +188,19 @@ fn an_empty_object_has_no_segments() {
 }
 
 #[test]
-fn a_range_read_loads_one_page_per_464_mib_and_no_more() {
+fn a_range_read_loads_one_page_per_276_mib_and_no_more() {
     let fixture = Fixture::new();
     let bytes = (5 << 30) - 5;
     let (mut store, manifest, truth) = put_whole(&fixture, bytes, CodeProfile::RS_4_2);
-    assert_eq!(store.pages.len(), 12);
+    assert_eq!(store.pages.len(), 19);
+    assert_eq!(segments_per_page(CodeProfile::RS_4_2), 69);
     assert_eq!(manifest.pages(), store.pages.keys().copied().collect::<Vec<_>>());
     for (range, pages) in [
         (0..1, 1),
-        ((464 << 20) - 1..(464 << 20), 1),
-        ((464 << 20) - 1..(464 << 20) + 1, 2),
+        ((276 << 20) - 1..(276 << 20), 1),
+        ((276 << 20) - 1..(276 << 20) + 1, 2),
         (bytes - 65_536..bytes, 1),
-        (0..bytes, 12),
+        (0..bytes, 19),
         (7..7, 0),
     ] {
         store.loads.clear();
@@ -209,12 +211,12 @@ fn a_range_read_loads_one_page_per_464_mib_and_no_more() {
 }
 
 #[test]
-fn an_object_of_10000_parts_is_completed_with_eleven_pages_and_read_by_two() {
+fn an_object_of_10000_parts_is_completed_with_18_pages_and_read_by_two() {
     let fixture = Fixture::new();
     let lengths: Vec<_> = (1..=10_000).map(|number| (number, 5 << 20)).collect();
     let (mut store, manifest, truth) = put_parts(&fixture, &lengths);
-    assert_eq!(manifest.pages().len(), 11);
-    assert_eq!(store.pages.len(), 10_011);
+    assert_eq!(manifest.pages().len(), 18);
+    assert_eq!(store.pages.len(), 10_018);
     let middle = manifest.bytes() / 2 - 100..manifest.bytes() / 2 - 30;
     assert_reads(&store.read(manifest.plan_read(middle.clone()).unwrap()), &truth, middle);
     assert_eq!(store.loads.len(), 2);
@@ -279,6 +281,7 @@ fn what_goes_over_a_limit_is_not_sealed() {
     is_limit(seal(new(), &[entry(2), entry(1)]));
     is_limit(seal(new(), &[entry(1), entry(1)]));
     is_limit(seal(new(), &[entry(PART_WHOLE)]));
+    is_limit(seal(new(), &[PartEntry::new(10_001, 1, SuiteId::default(), CodeProfile::RS_4_2, seal_id(1))]));
     is_limit(seal(NewManifest { packs: [new().packs, new().packs].concat(), ..new() }, &[entry(1)]));
     let packs = (0..33).map(|i| PackId::parse(&format!("pack-{i}")).unwrap()).collect();
     is_limit(seal(NewManifest { packs, ..new() }, &[entry(1)]));

@@ -1,17 +1,21 @@
 //! The Domicile gateway: S3 in front, storage nodes behind, law and log in between.
 //!
-//! Data flows one way. A request enters through [`s3`] (or [`admin`]), which parses it into the nouns of
-//! [`objects::request`]; a use case in [`objects`] asks [`law`] for a permit, logs the intent, and moves bytes through the
+//! Data flows one way. A request enters through [`s3`] which parses it into the nouns of
+//! [`objects::request`]; a use case in [`objects`] asks the law for a permit, logs the intent, and moves bytes through the
 //! chunker to the nodes of [`fleet`]; [`catalog`] commits what is so, last.
 //!
 //! *Absent on purpose*: no s3s type passes [`s3`], no SQL or RocksDB type passes [`state`], no clock is read outside
 //! [`clock`], and nothing reaches a node without a logged intent.
 
+pub mod admin;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fleet;
-pub mod law;
+pub mod keys;
 pub mod objects;
+pub mod open;
 pub mod s3;
 pub mod state;
+mod sweep;

@@ -4,6 +4,7 @@
 //! last second, after which [`Database::sync`] was due. What must survive a power cut stands in the segment files.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle, Options, WriteBatch,
@@ -81,6 +82,8 @@ pub enum DatabaseError {
 /// An open database.
 pub(crate) struct Database {
     db: DB,
+    /// Whether anything was written since the last sync.
+    unsynced: AtomicBool,
 }
 
 impl Database {
@@ -95,7 +98,7 @@ impl Database {
         options.set_paranoid_checks(true);
         let cache = Cache::new_lru_cache(32 << 20);
         let tables = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
-        Ok(Self { db: DB::open_cf_descriptors(&options, directory, tables)? })
+        Ok(Self { db: DB::open_cf_descriptors(&options, directory, tables)?, unsynced: AtomicBool::new(true) })
     }
 
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
@@ -103,7 +106,9 @@ impl Database {
     }
 
     pub(crate) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), DatabaseError> {
-        Ok(self.db.put_cf(self.table(table)?, key, value)?)
+        self.db.put_cf(self.table(table)?, key, value)?;
+        self.unsynced.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Applies all of `changes`, or none of them.
@@ -116,7 +121,9 @@ impl Database {
                 None => batch.delete_cf(handle, key),
             }
         }
-        Ok(self.db.write(batch)?)
+        self.db.write(batch)?;
+        self.unsynced.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Rows whose keys start with `prefix`, in key order.
@@ -146,9 +153,12 @@ impl Database {
         Ok(())
     }
 
-    /// Makes everything written so far durable.
+    /// Makes everything written so far durable. Costs nothing if nothing was written.
     pub(crate) fn sync(&self) -> Result<(), DatabaseError> {
-        Ok(self.db.flush_wal(true)?)
+        if self.unsynced.swap(false, Ordering::AcqRel) {
+            self.db.flush_wal(true)?;
+        }
+        Ok(())
     }
 
     fn table(&self, table: Table) -> Result<&ColumnFamily, DatabaseError> {

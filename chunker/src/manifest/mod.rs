@@ -76,6 +76,13 @@ pub struct PageName {
     pub page: u32,
 }
 
+/// How many segments of `profile` one page of records holds. Whoever keeps more beside a page (where each shard lies, say)
+/// cuts it at the same places.
+#[must_use]
+pub fn segments_per_page(profile: CodeProfile) -> u16 {
+    u16::try_from(v1::segments_per_page(profile)).unwrap_or(u16::MAX)
+}
+
 /// One part as the head (or a table of parts) lists it. 33 bytes; not secret, and useless if altered: its pages are bound to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartEntry {
@@ -89,6 +96,17 @@ pub struct PartEntry {
 impl PartEntry {
     /// Length of the encoded form.
     pub const BYTES: usize = v1::ENTRY_BYTES;
+
+    /// The entry of a part whose pages were sealed under `seal`: what [`Part::entry`] was when it was stored. An entry that
+    /// says anything else than that one opens no page.
+    #[must_use]
+    pub fn new(number: u32, bytes: u64, suite: SuiteId, profile: CodeProfile, seal: SealId) -> Self {
+        if bytes == 0 {
+            let (suite, profile) = v1::empty_part();
+            return Self { number, bytes, suite, profile, seal };
+        }
+        Self { number, bytes, suite, profile, seal }
+    }
 
     /// The part number: 1 to 10,000, or [`PART_WHOLE`].
     #[must_use]

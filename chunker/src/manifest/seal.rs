@@ -86,8 +86,9 @@ pub fn seal_multipart(
 ) -> Result<SealedManifest, ManifestError> {
     let parts = u32::try_from(entries.len()).ok().filter(|parts| (1..=PARTS_MAX).contains(parts));
     let parts = parts.ok_or(ManifestError::Limit { limit: "an object has 1 to 10,000 parts" })?;
-    if !entries.is_sorted_by(|one, next| one.number < next.number) || entries.iter().any(|e| e.number == PART_WHOLE) {
-        return Err(ManifestError::Limit { limit: "part numbers ascend and begin at 1" });
+    let are_numbers = entries.iter().all(|entry| (PART_WHOLE + 1..=PARTS_MAX).contains(&entry.number));
+    if !are_numbers || !entries.is_sorted_by(|one, next| one.number < next.number) {
+        return Err(ManifestError::Limit { limit: "part numbers ascend from 1 to 10,000" });
     }
     let mut bytes = 0;
     let mut placed = Vec::with_capacity(entries.len());

@@ -12,8 +12,9 @@ use crate::segment::{PART_WHOLE, SegmentRecord};
 pub(super) const VERSION: u8 = 1;
 /// number 2, bytes 8, suite 1, k 1, m 1, seal 20.
 pub(super) const ENTRY_BYTES: usize = 13 + SealId::BYTES;
-/// What records (or entries) may take on a page, so that the row of a page has as much room again for the gateway's lists of nodes.
-const PAGE_BYTES_MAX: usize = 30 * 1024;
+/// What records (or entries) may take on a page. A row of 64 KiB holds a page, beside it every shard's name and node once more, and
+/// each node's identity (67 bytes a shard at the most), and 8 KiB for strays: 18 KiB leave room for that under every profile.
+const PAGE_BYTES_MAX: usize = 18 * 1024;
 /// What records (or entries) may take in a head.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
 const PARTS_PER_PAGE: usize = PAGE_BYTES_MAX / ENTRY_BYTES;

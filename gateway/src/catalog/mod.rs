@@ -125,6 +125,12 @@ impl Catalog {
         &self.store
     }
 
+    /// This process: whose pending bodies are not orphans.
+    #[must_use]
+    pub fn process(&self) -> Owner {
+        self.config.process
+    }
+
     /// The lease that says that process `owner` lives; [`Catalog::reap_orphans`] is given the owners whose lease is held.
     #[must_use]
     pub fn process_lease(owner: Owner) -> LeaseName {

@@ -166,6 +166,8 @@ pub struct Limits {
     pub buffer_bytes_max: usize,
     /// Connections per listener.
     pub connections_max: usize,
+    /// Threads that serve S3.
+    pub s3_workers: usize,
     /// How long a ticket is good for, in seconds.
     pub ticket_seconds: u64,
     /// Bytes of audit log before it refuses.
@@ -177,6 +179,7 @@ impl Default for Limits {
         Self {
             buffer_bytes_max: 192 * 1024 * 1024,
             connections_max: 10_000,
+            s3_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             ticket_seconds: 120,
             log_bytes_max: 64 * 1024 * 1024 * 1024,
         }

@@ -1,1 +1,13 @@
-//! See the crate's documentation.
+//! The fleet as this gateway sees it: who is enrolled, who was heard of lately and from where, and how to talk to them.
+//!
+//! [`Directory`] is what is known; [`NodeClient`] is the HTTPS data plane; [`membership`] feeds the directory from the
+//! control plane.
+
+mod client;
+mod directory;
+pub mod membership;
+mod ticketed;
+
+pub use client::{NodeClient, NodeError};
+pub use directory::{Directory, NodeStanding};
+pub use ticketed::Ticketed;

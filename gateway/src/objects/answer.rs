@@ -47,6 +47,17 @@ pub struct StoredChecksum {
     pub composite_parts: Option<u32>,
 }
 
+/// What HeadObject tells.
+#[derive(Debug, Clone)]
+pub struct ObjectHead {
+    /// What it is.
+    pub object: ObjectView,
+    /// Plaintext bytes `[start, end)` that GetObject would bring.
+    pub range: std::ops::Range<u64>,
+    /// Whether that would be partial (206).
+    pub partial: bool,
+}
+
 /// An object on its way out.
 pub struct ObjectRead {
     /// What it is.

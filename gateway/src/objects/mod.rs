@@ -2,12 +2,37 @@
 //!
 //! Each begins with a [`Caller`] and a request of [`request`], ends with an answer of [`answer`] or an [`Error`], and holds
 //! to one order: find the rows, ask the law, log the intent, move the bytes, commit, log the outcome.
+//!
+//! Bytes come in through `intake` (sealed and hashed off the request's thread), `sender` (placed, checked, sent) and `writer`
+//! (the order of it all); they go out through `reader` (windows, budgets) and `fetch` (nodes, rebuilding).
 
 pub mod answer;
+mod authorize;
+mod bucket;
+mod catalog_error;
+mod conditions;
+mod copy;
+mod delete;
 pub mod digest;
 pub mod error;
+mod fetch;
+mod gateway;
+mod get;
+mod intake;
+mod list;
+mod multipart;
+mod put;
+mod reader;
 pub mod request;
+mod rows;
+mod sender;
+mod tags;
+mod whereabouts;
+mod writer;
 
 pub use answer::*;
+pub(crate) use authorize::{Matter, Scope};
 pub use error::{Denial, Error};
+pub use gateway::{Gateway, Parts};
 pub use request::*;
+pub use whereabouts::{PlacedShard, Placement};

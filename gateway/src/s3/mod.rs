@@ -1,1 +1,90 @@
-//! See the crate's documentation.
+//! The S3 front: S3's protocol on one side, the use cases of [`crate::objects`] on the other.
+//!
+//! s3s speaks the protocol (SigV4, routing, XML); actix's HTTP server carries it; [`bridge`] joins them; one file per family
+//! of operations translates. No type of s3s passes this module, so that it can be replaced.
+//!
+//! *Absent on purpose*: anonymous requests, SigV2, session tokens, POST forms, access control lists, and every operation that
+//! is not in [`OPERATIONS`]. What a client demands and the gateway does not do is refused, never ignored.
+
+mod admission;
+mod auth;
+mod body;
+mod bridge;
+mod bucket;
+mod checksum;
+mod copy;
+mod error;
+mod front;
+mod headers;
+mod listen;
+mod listing;
+mod multipart;
+mod names;
+mod object;
+mod operations;
+mod tagging;
+#[cfg(test)]
+mod wire_tests;
+
+use std::sync::Arc;
+
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+pub use error::{CITE_HEADER, LEGAL_CODE, LOG_INDEX_HEADER, RULE_HEADER};
+pub use listen::{S3ServeError, S3Server};
+pub use operations::{OPERATIONS, operation_kind};
+
+use crate::config::Config;
+use crate::objects::Gateway;
+
+/// The largest body of PutObject and UploadPart, in bytes: S3's own.
+const BODY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// The largest signed chunk, in bytes. It is held in memory until its signature is checked; SDKs send 64 KiB to 1 MiB.
+const SIGNED_CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How far a client's clock may be off, in seconds: SigV4's own tolerance.
+const CLOCK_SKEW_SECONDS_MAX: u32 = 15 * 60;
+
+/// Translates S3 operations into use cases.
+#[derive(Clone)]
+struct Front {
+    gateway: Gateway,
+    /// The names of the residency regions, for messages.
+    region_names: Arc<str>,
+}
+
+/// Starts serving S3 on the configuration's HTTP and TLS addresses.
+///
+/// # Errors
+/// [`S3ServeError`] where an address cannot be bound, or certificate or key cannot be used.
+pub fn run_s3(gateway: Gateway, config: &Config) -> Result<S3Server, S3ServeError> {
+    let front = Front { gateway, region_names: config.region_names().into() };
+    let keyring = auth::Keyring::new(config);
+    listen::start(&service(front, &keyring, config), &keyring, config)
+}
+
+fn service(front: impl s3s::S3, keyring: &auth::Keyring, config: &Config) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(front);
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(protocol_limits()))));
+    builder.set_auth(keyring.clone());
+    builder.set_access(auth::Gate::new(keyring.clone(), config));
+    builder.build()
+}
+
+fn protocol_limits() -> S3Config {
+    let mut limits = S3Config::default();
+    limits.xml_max_body_size = operations::LARGE_DOCUMENT_BYTES_MAX;
+    limits.put_object_max_size = Some(BODY_BYTES_MAX);
+    limits.aws_chunked_stream_max_chunk_size = SIGNED_CHUNK_BYTES_MAX;
+    limits.presigned_url_max_skew_time_secs = CLOCK_SKEW_SECONDS_MAX;
+    limits.sig_v4_allowed_services = vec!["s3".to_owned()];
+    limits.enable_sig_v2 = false;
+    limits.allow_post_signature = false;
+    // Forms are refused before they come this far; these limits hold should one ever do.
+    limits.post_object_max_file_size = 0;
+    limits.form_max_fields_size = 64 * 1024;
+    limits.form_max_field_size = 64 * 1024;
+    limits
+}

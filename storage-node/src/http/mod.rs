@@ -27,6 +27,8 @@ use crate::node::Node;
 const KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take: generous, because a whole fleet may start on one machine.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests may still run after the node was told to stop, in seconds.
 const SHUTDOWN_SECONDS_MAX: u64 = 10;
 /// Connections at once, per thread.
@@ -62,6 +64,7 @@ pub(crate) fn serve(
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
+    .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
     .max_connections(CONNECTIONS_MAX)
     .shutdown_timeout(SHUTDOWN_SECONDS_MAX)
     .disable_signals()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domicile_node_protocol::{RefusalCode, VerbCount};
+use parking_lot::Mutex;
 
 use crate::database::{Change, Database, DatabaseError, Table};
 
@@ -35,6 +36,8 @@ pub(crate) struct Counters {
     refused: BTreeMap<RefusalCode, AtomicU64>,
     /// Of the runs before this one.
     refused_handshakes_before: u64,
+    /// What was last written down.
+    saved: Mutex<Vec<u64>>,
 }
 
 impl Counters {
@@ -53,7 +56,7 @@ impl Counters {
             .collect::<Result<_, DatabaseError>>()?;
         let refused_handshakes_before = read(HANDSHAKES)?;
         let (stored, served, deleted) = (tally("stored")?, tally("served")?, tally("deleted")?);
-        Ok(Self { database, stored, served, deleted, refused, refused_handshakes_before })
+        Ok(Self { database, stored, served, deleted, refused, refused_handshakes_before, saved: Mutex::default() })
     }
 
     /// Counts a refusal, and writes it down at once: refusals are evidence.
@@ -79,8 +82,9 @@ impl Counters {
 
     /// Writes down what is not written at once. A killed node forgets what it counted since, at the most a second's worth.
     pub(crate) fn save(&self, refused_handshakes_this_run: u64) -> Result<(), DatabaseError> {
-        let mut changes = Vec::new();
+        let (mut changes, mut counts) = (Vec::new(), Vec::new());
         let mut set = |name: String, count: u64| {
+            counts.push(count);
             let value = Some(count.to_le_bytes().to_vec());
             changes.push(Change { table: Table::Counters, key: name.into_bytes(), value });
         };
@@ -90,7 +94,12 @@ impl Counters {
             set(format!("{verb}/bytes"), bytes);
         }
         set(HANDSHAKES.to_owned(), self.refused_handshakes(refused_handshakes_this_run));
-        self.database.write(&changes)
+        let mut saved = self.saved.lock();
+        if *saved != counts {
+            self.database.write(&changes)?;
+            *saved = counts;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
 /// Where segment files are written. Two implementations: [`RealDisk`], and the faulty one of the tests.
 ///
@@ -14,12 +14,15 @@ use rustix::fs::{FallocateFlags, OFlags, fallocate};
 pub(crate) trait Disk: Send {
     /// Opens `path` for writing, creating it if there is none.
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentWriter>>;
+    /// Bytes that the file system of `directory` still has for us.
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64>;
 }
 
 /// One segment file that is being written.
 pub(crate) trait SegmentWriter: Send {
-    /// Makes the file at least `end` bytes long, its new part zeros with space of its own.
-    fn allocate(&mut self, end: u64) -> io::Result<()>;
+    /// Makes the file at least `end` bytes long; `[start, end)` is zeros with space of its own. Not from the beginning:
+    /// that would take back what was punched out.
+    fn allocate(&mut self, start: u64, end: u64) -> io::Result<()>;
     /// Writes whole blocks at a block boundary, all of them.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes what was written durable.
@@ -42,6 +45,11 @@ impl Disk for RealDisk {
         };
         Ok(Box::new(RealWriter { file, direct, path: path.to_owned() }))
     }
+
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let file_system = statvfs(directory)?;
+        Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
+    }
 }
 
 struct RealWriter {
@@ -51,8 +59,8 @@ struct RealWriter {
 }
 
 impl SegmentWriter for RealWriter {
-    fn allocate(&mut self, end: u64) -> io::Result<()> {
-        match fallocate(&self.file, FallocateFlags::empty(), 0, end) {
+    fn allocate(&mut self, start: u64, end: u64) -> io::Result<()> {
+        match fallocate(&self.file, FallocateFlags::empty(), start, end.saturating_sub(start)) {
             Ok(()) => Ok(()),
             // No fallocate on this file system: the writes themselves will find the space, or not.
             Err(error) if unsupported(error.into()) => {
@@ -143,7 +151,7 @@ mod tests {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = directory.path().join("file");
         let mut writer = RealDisk.open(&path).unwrap();
-        writer.allocate(1 << 16).unwrap();
+        writer.allocate(0, 1 << 16).unwrap();
         let mut buffer = vec![3; 3 * 4096];
         let start = buffer.as_ptr().align_offset(4096);
         writer.write_at(&buffer[start..start + 4096], 4096).unwrap();

@@ -22,6 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -40,9 +41,10 @@ pub use self::recovery::OpenError;
 pub use self::rows::Totals;
 pub use self::writer::StoreFault;
 
+use self::disk::{Disk, RealDisk};
 use self::files::SegmentFiles;
 use self::index::Index;
-use self::writer::{Note, Request};
+use self::writer::{DISK_RESERVE_BYTES, Note, Request};
 
 /// Requests that may wait for the writer.
 const QUEUE_REQUESTS_MAX: usize = 1024;
@@ -55,6 +57,8 @@ pub struct ShardStore {
     writer: Mutex<Option<JoinHandle<()>>>,
     totals: Arc<Mutex<Totals>>,
     capacity_bytes: u64,
+    /// Held while the store is open: nobody else may write here.
+    _lock: File,
 }
 
 /// On whose behalf, under which ticket, and when.
@@ -156,10 +160,12 @@ impl ShardStore {
         self.capacity_bytes
     }
 
-    /// Bytes that are still free of its capacity.
+    /// Bytes that are still free: of its capacity, and of the disk it is on.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        self.capacity_bytes.saturating_sub(self.totals().used_bytes)
+        let of_capacity = self.capacity_bytes.saturating_sub(self.totals().used_bytes);
+        let of_disk = RealDisk.available_bytes(self.files.directory()).unwrap_or(u64::MAX);
+        of_capacity.min(of_disk.saturating_sub(DISK_RESERVE_BYTES))
     }
 
     /// Finishes what was asked, then ends the writer. Blocks; later puts and deletes are refused.

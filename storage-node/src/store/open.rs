@@ -1,10 +1,13 @@
 //! Opening a store: what is there, what is missing, and the thread that writes.
 
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::sync::mpsc;
 
 use super::disk::{Disk, RealDisk};
@@ -64,6 +67,7 @@ pub(crate) fn open_on(
     }
     let directory = &config.directory;
     let io = |source| OpenError::Io { path: directory.clone(), source };
+    let lock = lock(directory)?;
     let files = Arc::new(SegmentFiles::new(directory.join("segments")).map_err(io)?);
     let index_directory = directory.join("index");
     let on_disk = files.list().map_err(io)?;
@@ -113,8 +117,22 @@ pub(crate) fn open_on(
         writer: Mutex::new(Some(thread)),
         totals,
         capacity_bytes: config.capacity_bytes,
+        _lock: lock,
     };
     Ok(Opened { store, rebuilt, database })
+}
+
+/// Takes the directory for this store alone. The lock goes with the process, however it ends.
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let io = |source| OpenError::Io { path: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(io)?;
+    let path = directory.join("lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(OpenError::InUse { path: directory.to_owned() }),
+        Err(error) => Err(io(error.into())),
+    }
 }
 
 /// RocksDB's own sign that a database was made here.
@@ -126,7 +144,7 @@ fn has_database(directory: &Path) -> bool {
 fn id_of_files(files: &SegmentFiles) -> Result<StoreId, OpenError> {
     let io = |source| OpenError::Io { path: files.directory().to_owned(), source };
     for file in files.list().map_err(io)? {
-        let bytes = std::fs::File::open(files.path(file)).and_then(|handle| {
+        let bytes = File::open(files.path(file)).and_then(|handle| {
             let mut block = vec![0; super::format::BLOCK_BYTES];
             std::os::unix::fs::FileExt::read_exact_at(&handle, &mut block, 0).map(|()| block)
         });

@@ -27,6 +27,12 @@ pub enum OpenError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Another process, or another node of this one, has it open.
+    #[error("{path} is in use by another node: stop that one first, or give this one a data directory of its own")]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The index does not open.
     #[error(
         "the index in {path} does not open: restore it from a copy, or move it away and start once with \

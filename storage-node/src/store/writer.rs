@@ -30,6 +30,8 @@ const BATCH_REQUESTS_MAX: usize = 1024;
 const ALLOCATE_STEP_BYTES: u64 = 32 << 20;
 /// Allocated space that only releases may use: on a full disk they must still be possible.
 const RESERVE_BYTES: u64 = 256 << 10;
+/// What shards leave of the file system for the index and the evidence: those must be writable when shards are refused.
+pub(crate) const DISK_RESERVE_BYTES: u64 = 128 << 20;
 
 /// What the writer is asked to do.
 pub(crate) enum Request {
@@ -321,10 +323,12 @@ impl Writer {
         if needed <= self.current.allocated {
             return Ok(Room::Plenty);
         }
-        let made = if needed <= self.segment_bytes_max {
+        let made = if stores && !self.disk_has_room()? {
+            Err(io::ErrorKind::StorageFull.into())
+        } else if needed <= self.segment_bytes_max {
             let end = needed.div_ceil(ALLOCATE_STEP_BYTES).saturating_mul(ALLOCATE_STEP_BYTES);
             let end = end.min(self.segment_bytes_max);
-            self.current.writer.allocate(end).map(|()| self.current.allocated = end)
+            self.current.writer.allocate(self.current.allocated, end).map(|()| self.current.allocated = end)
         } else {
             self.next_file()
         };
@@ -336,6 +340,11 @@ impl Writer {
             }
             Err(error) => Err(self.fault(error)),
         }
+    }
+
+    fn disk_has_room(&self) -> Result<bool, StoreFault> {
+        let available = self.disk.available_bytes(self.files.directory()).map_err(|source| self.fault(source))?;
+        Ok(available >= ALLOCATE_STEP_BYTES.saturating_add(DISK_RESERVE_BYTES))
     }
 
     fn next_file(&mut self) -> io::Result<()> {
@@ -407,7 +416,7 @@ pub(crate) fn create_file(
 ) -> io::Result<CurrentFile> {
     let mut writer = disk.open(&files.path(header.file))?;
     let allocated = ALLOCATE_STEP_BYTES.min(segment_bytes_max);
-    writer.allocate(allocated)?;
+    writer.allocate(0, allocated)?;
     writer.write_at(AlignedBlock::new(&header.encode()).as_slice(), 0)?;
     writer.sync()?;
     sync_directory(files.directory())?;

@@ -89,6 +89,15 @@ fn a_missing_index_refuses_the_start_and_is_rebuilt_when_asked() {
 }
 
 #[test]
+fn a_store_that_is_open_is_not_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert!(matches!(open_at(directory.path()), Err(OpenError::InUse { .. })));
+    drop(store);
+    assert!(open_at(directory.path()).is_ok());
+}
+
+#[test]
 fn a_missing_segment_file_refuses_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     None,
     /// No more space is to be had; what is allocated stays.
     Full,
+    /// The file system has next to nothing left, although it would still give it.
+    AlmostFull,
     /// The next sync fails.
     Sync,
     /// The next write of a batch reaches the disk up to this many bytes, then the power fails.
@@ -34,13 +36,20 @@ impl Disk for FaultyDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentWriter>> {
         Ok(Box::new(FaultyWriter { real: RealDisk.open(path)?, fault: Arc::clone(&self.0) }))
     }
+
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64> {
+        match *self.0.lock() {
+            Fault::AlmostFull => Ok(1 << 20),
+            _ => RealDisk.available_bytes(directory),
+        }
+    }
 }
 
 impl SegmentWriter for FaultyWriter {
-    fn allocate(&mut self, end: u64) -> io::Result<()> {
+    fn allocate(&mut self, start: u64, end: u64) -> io::Result<()> {
         match *self.fault.lock() {
             Fault::Full => Err(io::ErrorKind::StorageFull.into()),
-            _ => self.real.allocate(end),
+            _ => self.real.allocate(start, end),
         }
     }
 
@@ -75,11 +84,17 @@ pub(crate) fn open_faulty(config: &StoreConfig) -> (ShardStore, Arc<Mutex<Fault>
 
 #[test]
 fn a_full_disk_refuses_shards_loses_nothing_and_still_takes_deletes() {
+    for full in [Fault::Full, Fault::AlmostFull] {
+        fill(full);
+    }
+}
+
+fn fill(full: Fault) {
     let directory = tempfile::tempdir().unwrap();
     let (store, fault, _told) = open_faulty(&config(directory.path()));
     let kept = put(&store, &bytes(1, 1_000_000), 1).unwrap();
     let goes = put(&store, &bytes(2, 1_000_000), 1).unwrap();
-    *fault.lock() = Fault::Full;
+    *fault.lock() = full;
     let mut refused = 0;
     for seed in 10..20 {
         refused += u32::from(put(&store, &bytes(seed, 1_000_000), 1) == Err(PutError::Full));

@@ -168,6 +168,26 @@ fn a_full_store_refuses_and_takes_shards_again_after_a_delete() {
 }
 
 #[test]
+fn space_that_was_given_back_stays_given_back_when_the_file_grows() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let store = super::open(&StoreConfig { segment_bytes_max: 128 * MIB, ..config(directory.path()) }, [7; 16]);
+    let store = store.unwrap().store;
+    let cids: Vec<ShardCid> = (0..20).map(|seed| put(&store, &bytes(seed, 1_000_000), 1).unwrap()).collect();
+    for cid in &cids[1..] {
+        delete(&store, *cid, 1).unwrap();
+    }
+    // Past the first allocation.
+    for seed in 100..116 {
+        put(&store, &bytes(seed, 1_000_000), 1).unwrap();
+    }
+    let file = std::fs::metadata(directory.path().join("segments/00000001.seg")).unwrap();
+    let unused = file.len() - (17 + 19) * 1_003_520;
+    let taken = file.blocks() * 512;
+    assert!(taken < 17 * 1_003_520 + unused + MIB, "{taken} bytes are taken of {}", file.len());
+}
+
+#[test]
 fn segment_files_without_live_shards_are_removed_oldest_first() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -1,0 +1,57 @@
+//! Who may ask the admin API what.
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use domicile_types::{RequestId, TenantId};
+use subtle::ConstantTimeEq;
+
+use super::AdminError;
+use crate::config::{Role, Token};
+use crate::objects::{Caller, Gateway};
+
+/// An authenticated request.
+pub(super) struct Bearer {
+    /// What it may do.
+    pub(super) role: Role,
+    /// Whose objects an uploader sees.
+    pub(super) tenant: Option<TenantId>,
+    caller: Caller,
+}
+
+impl Bearer {
+    /// Checks the token against all of the configuration's, in time that does not depend on which one matches.
+    pub(super) fn of(request: &HttpRequest, gateway: &Gateway) -> Result<Self, AdminError> {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let mut found: Option<&Token> = None;
+        for token in &gateway.config.tokens {
+            if bool::from(token.token.as_bytes().ct_eq(given.as_bytes())) {
+                found = Some(token);
+            }
+        }
+        let token = found.ok_or(AdminError::Unauthenticated)?;
+        let fallback = || TenantId::parse("domicile").map_err(AdminError::internal);
+        let caller = Caller {
+            tenant: token.tenant.clone().map_or_else(fallback, Ok)?,
+            access_key: format!("token/{}", serde_json::to_value(token.role).map_err(AdminError::internal)?),
+            address: request.peer_addr().map(|peer| peer.ip()),
+            request: RequestId::from_bytes(gateway.clock.random()),
+        };
+        Ok(Self { role: token.role, tenant: token.tenant.clone(), caller })
+    }
+
+    /// Demands one of `roles`; an admin may do everything.
+    pub(super) fn require(self, roles: &[Role], needed: &'static str) -> Result<Self, AdminError> {
+        if self.role == Role::Admin || roles.contains(&self.role) { Ok(self) } else { Err(AdminError::Forbidden { needed }) }
+    }
+
+    /// The request as use cases see it, on behalf of `tenant`.
+    pub(super) fn caller_for(&self, tenant: &TenantId) -> Caller {
+        Caller { tenant: tenant.clone(), ..self.caller.clone() }
+    }
+
+    /// The request as use cases see it.
+    pub(super) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}

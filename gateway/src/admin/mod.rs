@@ -1,0 +1,107 @@
+//! The admin API: its own port, bearer tokens by role, JSON in and out. The CLI speaks to it, and so may anything else.
+//!
+//! Every request to it is an operation like any other: decided where it concerns a bucket, and logged.
+
+mod audit;
+mod auth;
+mod nodes;
+mod policy;
+mod seen;
+pub mod views;
+mod placement;
+
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpResponse, HttpServer, ResponseError, web};
+
+pub(crate) use policy::tests as tests_of;
+
+use crate::objects::Gateway;
+
+/// Threads of the admin API.
+const WORKERS: usize = 1;
+
+/// Starts the admin API on the configured address.
+pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
+    let address = gateway.config.listen.admin;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(gateway.clone()))
+            .route("/v1/health", web::get().to(nodes::health))
+            .route("/v1/nodes", web::get().to(nodes::list))
+            .route("/v1/where", web::get().to(placement::find))
+            .route("/v1/audit/entries", web::get().to(audit::list))
+            .route("/v1/audit/entries/{index}", web::get().to(audit::show))
+            .route("/v1/audit/verify", web::post().to(audit::verify))
+            .route("/v1/audit/export", web::post().to(audit::export))
+            .route("/v1/policies", web::get().to(policy::list))
+            .route("/v1/policies/test", web::post().to(policy::test))
+            .route("/v1/policies/explain", web::post().to(policy::explain))
+    });
+    Ok(server.workers(WORKERS).disable_signals().bind(address)?.run())
+}
+
+/// What the admin API answers when it does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    #[error("no token, or not one of this gateway's: send Authorization: Bearer <token>")]
+    Unauthenticated,
+    #[error("this token's role does not allow that; it takes one of: {needed}")]
+    Forbidden { needed: &'static str },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("refused by law: {explanation} (log index {log_index})")]
+    Denied { explanation: String, log_index: u64 },
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl AdminError {
+    /// For faults of disk or database: with their causes, which a person needs.
+    pub(crate) fn internal(error: impl std::error::Error) -> Self {
+        Self::Internal(with_causes(&error))
+    }
+}
+
+/// An error with the chain of its causes, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl From<crate::objects::Error> for AdminError {
+    fn from(error: crate::objects::Error) -> Self {
+        use crate::objects::Error;
+        match error {
+            Error::Denied(denial) => {
+                Self::Denied { explanation: denial.explanation.clone(), log_index: denial.log_index }
+            }
+            Error::NoSuchBucket | Error::NoSuchKey | Error::NoSuchVersion => Self::NotFound(error.to_string()),
+            Error::AccessDenied => Self::Forbidden { needed: "the bucket's own tenant, officer, admin" },
+            Error::LogUnavailable(_) | Error::Unavailable(_) => Self::Unavailable(with_causes(&error)),
+            error => Self::Internal(with_causes(&error)),
+        }
+    }
+}
+
+impl ResponseError for AdminError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Denied { .. } => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code()).json(views::Failure { error: self.to_string() })
+    }
+}

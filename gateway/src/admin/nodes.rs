@@ -1,0 +1,56 @@
+//! Health and the fleet.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures::future::join_all;
+
+use super::AdminError;
+use super::auth::Bearer;
+use super::views::{Health, NodeView};
+use crate::config::Role;
+use crate::fleet::NodeStanding;
+use crate::objects::Gateway;
+
+/// `GET /v1/health`: no token needed; tells nothing about data.
+pub(super) async fn health(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
+    let standings = gateway.directory.standings();
+    let online = |standing: &&NodeStanding| standing.state == domicile_placement::NodeState::Online;
+    Ok(HttpResponse::Ok().json(Health {
+        name: gateway.config.name.clone(),
+        gateway: gateway.identity,
+        place: gateway.config.place,
+        default_region: gateway.config.default_region.clone(),
+        software: env!("CARGO_PKG_VERSION").to_owned(),
+        nodes: standings.len(),
+        nodes_online: standings.iter().filter(online).count(),
+        log_entries: gateway.log.len(),
+    }))
+}
+
+/// `GET /v1/nodes`: every enrolled node, with what it says of itself where it answers.
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
+    Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;
+    let views = gateway.directory.standings().into_iter().map(|standing| view(&gateway, standing));
+    Ok(HttpResponse::Ok().json(join_all(views).await))
+}
+
+async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
+    let NodeStanding { enrolled, announced, located, evidence, state } = standing;
+    let status = gateway.nodes.status(enrolled.id).await.ok();
+    let refused = status.map(|status| {
+        status.refused.into_iter().map(|(code, count)| (code.to_string(), count)).collect()
+    });
+    NodeView {
+        node: enrolled.id,
+        operator: enrolled.operator,
+        controller: enrolled.controller,
+        place: enrolled.place,
+        located: located.map(|located| located.candidates).unwrap_or_default(),
+        evidence,
+        state: format!("{state:?}").to_lowercase(),
+        address: announced.as_ref().map(|announced| announced.data_plane),
+        capacity_bytes: announced.as_ref().map(|announced| announced.capacity_bytes),
+        free_bytes: announced.as_ref().map(|announced| announced.free_bytes),
+        refused,
+        heard: announced.map(|announced| announced.issued),
+    }
+}

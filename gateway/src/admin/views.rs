@@ -1,0 +1,209 @@
+//! What the admin API answers, as JSON. The CLI prints the same values as tables.
+
+use domicile_types::{
+    Decision, EvidenceGrade, NodeId, OperatorId, ControllerId, OperationKind, PackId, Place, Record, RegionName, ShardCid,
+    UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+/// An error.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What is wrong and what to do.
+    pub error: String,
+}
+
+/// Whether the gateway serves, and what it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub gateway: NodeId,
+    /// Its place.
+    pub place: Place,
+    /// Region of buckets without `LocationConstraint`.
+    pub default_region: RegionName,
+    /// Its version.
+    pub software: String,
+    /// Nodes enrolled.
+    pub nodes: usize,
+    /// Nodes that are online.
+    pub nodes_online: usize,
+    /// Entries in the log.
+    pub log_entries: u64,
+}
+
+/// Where an object is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Bucket.
+    pub bucket: String,
+    /// Key.
+    pub key: String,
+    /// Residency region.
+    pub region: RegionName,
+    /// The packs that it obeys.
+    pub packs: Vec<PackId>,
+    /// Bytes of plaintext.
+    pub bytes: u64,
+    /// Erasure codes in use: one, but for multipart objects whose parts differ.
+    pub profiles: Vec<String>,
+    /// What the code is worth: loss per year and nines, at 8% yearly node loss and 7 days of repair.
+    pub durability: String,
+    /// Every shard.
+    pub shards: Vec<ShardView>,
+}
+
+/// One shard and its holder.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ShardView {
+    /// Part number; 0 for an object put whole.
+    pub part: u16,
+    /// Segment of the part.
+    pub segment: u32,
+    /// Index in the segment.
+    pub shard: usize,
+    /// Name of the bytes.
+    pub cid: ShardCid,
+    /// Who holds it.
+    pub node: NodeId,
+    /// Who runs the node; absent when it is not enrolled any more.
+    pub operator: Option<OperatorId>,
+    /// Who controls the operator.
+    pub controller: Option<ControllerId>,
+    /// Where the node is, by enrolment.
+    pub place: Option<Place>,
+    /// How well that is evidenced: there is no contradicting evidence, which is not proof.
+    pub evidence: Option<EvidenceGrade>,
+}
+
+/// One node.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Identity.
+    pub node: NodeId,
+    /// Operator.
+    pub operator: OperatorId,
+    /// Controller.
+    pub controller: ControllerId,
+    /// Enrolled place.
+    pub place: Place,
+    /// Where the databases put its address.
+    pub located: Vec<Place>,
+    /// Evidence.
+    pub evidence: EvidenceGrade,
+    /// `online`, `offline`, `draining`, `quarantined`.
+    pub state: String,
+    /// Address of its data plane.
+    pub address: Option<std::net::SocketAddr>,
+    /// Bytes it offers.
+    pub capacity_bytes: Option<u64>,
+    /// Bytes of that which are free.
+    pub free_bytes: Option<u64>,
+    /// Requests refused, by reason; absent when the node was not asked or did not answer.
+    pub refused: Option<std::collections::BTreeMap<String, u64>>,
+    /// When it announced itself last.
+    pub heard: Option<UnixMillis>,
+}
+
+/// An entry of the log.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EntryView {
+    /// Index in the log.
+    pub index: u64,
+    /// SHA-256 leaf hash, in base64.
+    pub leaf_hash: String,
+    /// What was recorded.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// A page of entries.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EntryPage {
+    /// The entries, newest last.
+    pub entries: Vec<EntryView>,
+    /// Size of the log.
+    pub size: u64,
+    /// Begin here for the next page; absent on the last.
+    pub next: Option<u64>,
+}
+
+/// One entry in full.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EntryDetail {
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: EntryView,
+    /// What its commitments open to, by field; `erased` where they were.
+    pub opened: std::collections::BTreeMap<String, String>,
+    /// The question that the decision answered, where it was kept.
+    pub inputs: Option<domicile_compliance::Question>,
+    /// The `c2sp.org/tlog-proof@v1` of the entry.
+    pub proof: String,
+}
+
+/// What verification found.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whether the log holds.
+    pub holds: bool,
+    /// Entries checked.
+    pub entries: u64,
+    /// Checkpoints of nodes that the log is consistent with.
+    pub seen: usize,
+    /// What is wrong and where; absent when it holds.
+    pub fault: Option<String>,
+}
+
+/// A pack.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PackView {
+    /// Its name.
+    pub pack: PackId,
+    /// Its title.
+    pub title: String,
+    /// The day its law was read.
+    pub as_of: String,
+    /// BLAKE3 of its files.
+    pub hash: String,
+    /// The regions that it governs here.
+    pub regions: Vec<RegionName>,
+}
+
+/// Scenarios of a pack.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PackTest {
+    /// Which pack.
+    pub pack: PackId,
+    /// Scenarios that came out as expected.
+    pub passed: usize,
+    /// Those that did not, with what was wrong.
+    pub failed: Vec<String>,
+    /// Rules that no scenario reaches.
+    pub rules_in_no_case: Vec<String>,
+}
+
+/// A what-if.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExplainRequest {
+    /// In which region.
+    pub region: RegionName,
+    /// Doing what.
+    pub operation: OperationKind,
+    /// From where.
+    pub from: Place,
+    /// With data of which classes.
+    #[serde(default)]
+    pub classes: Vec<domicile_types::DataClass>,
+}
+
+/// What the law says to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Explained {
+    /// The decision.
+    pub decision: Decision,
+    /// Per subject and action.
+    pub findings: Vec<domicile_types::Finding>,
+}

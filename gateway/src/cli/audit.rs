@@ -1,0 +1,209 @@
+//! `domicile audit list | show | verify | export`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use domicile_compliance::audit::{KEY_FILE, SeenCheckpoint, SignedCheckpoint, VerifierKey, verify_export};
+use domicile_types::{Entry, OperationKind};
+use futures::StreamExt;
+use tokio::io::AsyncWriteExt;
+
+use super::client::Admin;
+use super::{AdminArgs, SEEN_FILE, table};
+use crate::admin::views::{EntryDetail, EntryPage, EntryView, Verified};
+use crate::admin::with_causes;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Lists entries, oldest first.
+    List {
+        /// Begin at this index.
+        #[arg(long)]
+        from: Option<u64>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Only: intent, denied, outcome, erased, started, incident.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only this operation, such as get-object.
+        #[arg(long)]
+        operation: Option<String>,
+        /// Only export events, attempts included.
+        #[arg(long)]
+        exports: bool,
+        /// Only about this bucket.
+        #[arg(long)]
+        bucket: Option<String>,
+    },
+    /// Shows one entry with what its commitments open to, the inputs of its decision, and its proof.
+    Show {
+        /// Its index.
+        index: u64,
+    },
+    /// Verifies the gateway's live log against what the nodes have seen; or, given a folder, an exported copy from its files
+    /// alone.
+    Verify {
+        /// An exported copy.
+        dir: Option<PathBuf>,
+        /// The log's public key; else the copy's own `log.vkey`, which only an officer who trusts the copy's origin may use.
+        #[arg(long)]
+        key: Option<String>,
+        /// Checkpoints that nodes have seen; else the copy's own `seen.json`.
+        #[arg(long)]
+        seen: Option<PathBuf>,
+    },
+    /// Copies the log into a folder: C2SP tiles that any tlog tool reads, the public key, and what the nodes have seen.
+    Export {
+        /// A folder that is empty or does not exist.
+        to: PathBuf,
+    },
+}
+
+pub(super) async fn run(command: AuditCommand, args: &AdminArgs) -> anyhow::Result<()> {
+    match command {
+        AuditCommand::List { from, limit, kind, operation, exports, bucket } => {
+            let mut query = vec![("limit", limit.to_string()), ("exports", exports.to_string())];
+            query.extend(from.map(|from| ("from", from.to_string())));
+            query.extend(kind.map(|kind| ("kind", kind)));
+            query.extend(operation.map(|operation| ("operation", operation)));
+            query.extend(bucket.map(|bucket| ("bucket", bucket)));
+            list(&query, args).await
+        }
+        AuditCommand::Show { index } => show(index, args).await,
+        AuditCommand::Verify { dir: None, .. } => verify_live(args).await,
+        AuditCommand::Verify { dir: Some(dir), key, seen } => verify_copy(&dir, key, seen, args).await,
+        AuditCommand::Export { to } => export(&to, args).await,
+    }
+}
+
+async fn list(query: &[(&str, String)], args: &AdminArgs) -> anyhow::Result<()> {
+    let page: EntryPage = Admin::find(args)?.get("/v1/audit/entries", query).await?;
+    if args.json {
+        return table::json(&page);
+    }
+    let rows: Vec<Vec<String>> = page.entries.iter().map(row).collect();
+    table::print(&["INDEX", "TIME", "KIND", "OPERATION", "FROM", "EXPORT", "RULES OR OUTCOME"], &rows);
+    match page.next {
+        Some(next) => println!("{} entries in all; more with --from {next}", page.size),
+        None => println!("{} entries in all", page.size),
+    }
+    Ok(())
+}
+
+fn row(view: &EntryView) -> Vec<String> {
+    let mut row = vec![view.index.to_string(), view.record.time.to_string(), view.record.entry.kind().to_owned()];
+    match &view.record.entry {
+        Entry::Intent(intent) | Entry::Denied(intent) => {
+            let places: Vec<String> = intent.requester_places.iter().map(ToString::to_string).collect();
+            let rules: Vec<String> = intent.decision.rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
+            let export = if intent.decision.export { "yes" } else { "" };
+            row.extend([name(intent.operation), places.join(" "), export.to_owned(), rules.join(" ")]);
+        }
+        Entry::Outcome(outcome) => row.extend([
+            format!("of {}", outcome.intent),
+            String::new(),
+            String::new(),
+            format!("{:?}, {} bytes", outcome.status, outcome.bytes),
+        ]),
+        Entry::Started { closed_intents, .. } => {
+            row.extend([String::new(), String::new(), String::new(), format!("{closed_intents} intents closed")]);
+        }
+        Entry::Incident { what, .. } => row.extend([String::new(), String::new(), String::new(), what.clone()]),
+        Entry::Erased { reason, .. } => row.extend([String::new(), String::new(), String::new(), reason.clone()]),
+    }
+    row
+}
+
+fn name(operation: OperationKind) -> String {
+    serde_json::to_value(operation).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+async fn show(index: u64, args: &AdminArgs) -> anyhow::Result<()> {
+    let detail: EntryDetail = Admin::find(args)?.get(&format!("/v1/audit/entries/{index}"), &[]).await?;
+    if args.json {
+        return table::json(&detail);
+    }
+    println!("{}", serde_json::to_string_pretty(&detail.entry)?);
+    for (field, value) in &detail.opened {
+        println!("{field}: {value}");
+    }
+    println!("\n{}", detail.proof);
+    Ok(())
+}
+
+async fn verify_live(args: &AdminArgs) -> anyhow::Result<()> {
+    let verified: Verified = Admin::find(args)?.post("/v1/audit/verify", &()).await?;
+    conclude(&verified, args)
+}
+
+async fn verify_copy(
+    dir: &Path,
+    key: Option<String>,
+    seen: Option<PathBuf>,
+    args: &AdminArgs,
+) -> anyhow::Result<()> {
+    let key = match key {
+        Some(key) => key,
+        None => read(&dir.join(KEY_FILE))?.trim_end().to_owned(),
+    };
+    let key = VerifierKey::parse(&key).context("the log's public key is not a C2SP verifier key")?;
+    let seen = read_seen(&seen.unwrap_or_else(|| dir.join(SEEN_FILE)))?;
+    let count = seen.len();
+    let dir = dir.to_owned();
+    let result = tokio::task::spawn_blocking(move || verify_export(&dir, &key, &seen)).await?;
+    let verified = match result {
+        Ok(report) => Verified { holds: true, entries: report.entries, seen: count, fault: None },
+        Err(fault) => Verified { holds: false, entries: 0, seen: count, fault: Some(with_causes(&fault)) },
+    };
+    conclude(&verified, args)
+}
+
+fn read_seen(path: &Path) -> anyhow::Result<Vec<SeenCheckpoint>> {
+    let seen: Vec<(String, String)> = serde_json::from_str(&read(path)?)
+        .with_context(|| format!("{} does not hold checkpoints that nodes have seen", path.display()))?;
+    seen.into_iter()
+        .map(|(by, note)| Ok(SeenCheckpoint { checkpoint: SignedCheckpoint::parse(&note)?, by }))
+        .collect()
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn conclude(verified: &Verified, args: &AdminArgs) -> anyhow::Result<()> {
+    if args.json {
+        table::json(verified)?;
+    } else if verified.holds {
+        println!("the log holds: {} entries, consistent with the checkpoints of {} nodes", verified.entries, verified.seen);
+    }
+    match &verified.fault {
+        None => Ok(()),
+        Some(fault) => bail!("the log does not hold: {fault}"),
+    }
+}
+
+async fn export(to: &Path, args: &AdminArgs) -> anyhow::Result<()> {
+    if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty: choose another folder", to.display());
+    }
+    let response = Admin::find(args)?.download("/v1/audit/export").await?;
+    let archive = tempfile::NamedTempFile::new()?;
+    let mut file = tokio::fs::File::create(archive.path()).await?;
+    let mut body = response.bytes_stream();
+    while let Some(piece) = body.next().await {
+        file.write_all(&piece?).await?;
+    }
+    file.flush().await?;
+    let folder = to.to_owned();
+    let unpacked = tokio::task::spawn_blocking(move || {
+        tar::Archive::new(std::fs::File::open(archive.path())?).unpack(&folder)
+    });
+    unpacked.await?.with_context(|| format!("the log cannot be unpacked into {}", to.display()))?;
+    if args.json {
+        return table::json(&serde_json::json!({ "to": to }));
+    }
+    println!("exported to {}; verify it with: domicile audit verify {}", to.display(), to.display());
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The `domicile` command: starts gateways and nodes, and asks a gateway's admin API.
+//!
+//! Subcommands that print take `--json` and then print what the API answered, unchanged.
+
+mod audit;
+mod client;
+mod nodes;
+mod policy;
+mod serve;
+mod table;
+mod whereabouts;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The file of an exported log that holds the checkpoints which nodes have seen.
+pub(crate) const SEEN_FILE: &str = "seen.json";
+
+/// Decentralized storage with data-residency compliance.
+#[derive(Debug, Parser)]
+#[command(name = "domicile", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a gateway until it is interrupted.
+    Gateway {
+        /// Its configuration, in TOML.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Runs a storage node until it is interrupted.
+    Node {
+        /// Its configuration, in TOML.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Shows where every shard of an object is.
+    Where {
+        /// `s3://BUCKET/KEY`
+        object: String,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Lists, shows, verifies and exports the audit log.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Lists, tests and explains the packs.
+    Policy {
+        #[command(subcommand)]
+        command: policy::PolicyCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Lists the enrolled nodes.
+    Nodes {
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+/// Which gateway to ask, and how to print.
+#[derive(Debug, Clone, Args)]
+pub struct AdminArgs {
+    /// The admin API, such as http://127.0.0.1:9001. Else DOMICILE_ADMIN, else target/demo/demo.json.
+    #[arg(long, global = true, env = "DOMICILE_ADMIN")]
+    admin: Option<String>,
+    /// The bearer token. Else DOMICILE_TOKEN, else target/demo/demo.json.
+    #[arg(long, global = true, env = "DOMICILE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Prints JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Cli {
+    /// Runs the command. An error's chain of causes is for the caller to print, once.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Gateway { config } => serve::gateway(&config).await,
+            Command::Node { config } => serve::node(&config).await,
+            Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
+            Command::Audit { command, admin } => audit::run(command, &admin).await,
+            Command::Policy { command, admin } => policy::run(command, &admin).await,
+            Command::Nodes { admin } => nodes::run(&admin).await,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `domicile policy list | test | explain`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use domicile_compliance::{Lawbook, run_cases};
+use domicile_types::{DataClass, OperationKind, Place, RegionName};
+
+use super::client::Admin;
+use super::{AdminArgs, table};
+use crate::admin::views::{ExplainRequest, Explained, PackTest, PackView};
+use crate::admin::tests_of;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// The gateway's packs, and the regions that they govern.
+    List,
+    /// Runs every pack's scenarios.
+    Test {
+        /// A folder of packs to test, instead of the gateway's.
+        #[arg(long)]
+        policies: Option<PathBuf>,
+    },
+    /// What the law would say.
+    Explain {
+        /// In which residency region.
+        #[arg(long)]
+        region: RegionName,
+        /// Doing what: put-object, get-object, head-object, list-objects, copy-object and so on.
+        #[arg(long, value_parser = operation)]
+        operation: OperationKind,
+        /// From where: CN, HK, DE, CA-QC, unknown.
+        #[arg(long)]
+        from: Place,
+        /// With data of this class; several times for several.
+        #[arg(long = "class")]
+        classes: Vec<DataClass>,
+    },
+}
+
+fn operation(text: &str) -> Result<OperationKind, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
+}
+
+pub(super) async fn run(command: PolicyCommand, args: &AdminArgs) -> anyhow::Result<()> {
+    match command {
+        PolicyCommand::List => list(args).await,
+        PolicyCommand::Test { policies } => test(policies, args).await,
+        PolicyCommand::Explain { region, operation, from, classes } => {
+            explain(ExplainRequest { region, operation, from, classes }, args).await
+        }
+    }
+}
+
+async fn list(args: &AdminArgs) -> anyhow::Result<()> {
+    let packs: Vec<PackView> = Admin::find(args)?.get("/v1/policies", &[]).await?;
+    if args.json {
+        return table::json(&packs);
+    }
+    let rows: Vec<Vec<String>> = packs
+        .iter()
+        .map(|pack| {
+            let regions: Vec<&str> = pack.regions.iter().map(RegionName::as_str).collect();
+            let hash: String = pack.hash.chars().take(16).collect();
+            vec![pack.pack.to_string(), pack.as_of.clone(), regions.join(" "), hash, pack.title.clone()]
+        })
+        .collect();
+    table::print(&["PACK", "AS OF", "REGIONS", "HASH", "TITLE"], &rows);
+    Ok(())
+}
+
+async fn test(policies: Option<PathBuf>, args: &AdminArgs) -> anyhow::Result<()> {
+    let tests: Vec<PackTest> = match policies {
+        Some(folder) => {
+            let lawbook = Lawbook::load(&folder).with_context(|| format!("the packs in {} do not load", folder.display()))?;
+            tests_of(run_cases(&lawbook))
+        }
+        None => Admin::find(args)?.post("/v1/policies/test", &()).await?,
+    };
+    if args.json {
+        table::json(&tests)?;
+    } else {
+        for test in &tests {
+            println!("{}: {} passed, {} failed", test.pack, test.passed, test.failed.len());
+            test.failed.iter().for_each(|failed| println!("  failed: {failed}"));
+            test.rules_in_no_case.iter().for_each(|rule| println!("  rule in no scenario: {rule}"));
+        }
+    }
+    if tests.iter().any(|test| !test.failed.is_empty() || !test.rules_in_no_case.is_empty()) {
+        bail!("not every scenario came out as its pack says");
+    }
+    Ok(())
+}
+
+async fn explain(request: ExplainRequest, args: &AdminArgs) -> anyhow::Result<()> {
+    let explained: Explained = Admin::find(args)?.post("/v1/policies/explain", &request).await?;
+    if args.json {
+        return table::json(&explained);
+    }
+    let decision = &explained.decision;
+    let export = if decision.export { ", an export" } else { "" };
+    println!("{:?}{export}", decision.verdict);
+    for rule in &decision.rules {
+        let limb = rule.limb.map(|limb| format!(" limb ({})", limb.0)).unwrap_or_default();
+        println!("  {}/{}{limb}: {}", rule.pack, rule.rule, rule.cite);
+    }
+    decision.obligations.iter().for_each(|obligation| println!("  obligation: {}", obligation.0));
+    decision.warnings.iter().for_each(|warning| println!("  warning: {warning}"));
+    let rows: Vec<Vec<String>> = explained
+        .findings
+        .iter()
+        .map(|finding| {
+            let rules: Vec<String> = finding.rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
+            vec![
+                format!("{:?}", finding.verdict),
+                finding.action.to_string(),
+                format!("{:?}", finding.subject),
+                rules.join(" "),
+            ]
+        })
+        .collect();
+    table::print(&["VERDICT", "ACTION", "SUBJECT", "RULES"], &rows);
+    Ok(())
+}

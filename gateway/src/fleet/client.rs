@@ -1,0 +1,265 @@
+//! The data plane seen from the gateway: put, get and delete of shards over HTTPS, with the node's key pinned.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domicile_node_protocol::{
+    CHECKPOINTS_PATH, CheckpointsSeen, ByteRange, DATA_HEADER, NodeStatus, RECEIPT_HEADER, REFUSAL_BYTES_MAX, Receipt,
+    ReceiptError, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt,
+    TICKET_HEADER, server_name, shard_path,
+};
+use domicile_placement::Assignment;
+use domicile_storage_node::identity_tls;
+use domicile_types::{IdentityKey, NodeId, ShardCid};
+use http::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+
+use super::{Directory, Ticketed};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a node may be silent within an answer.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an unused connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Why a node did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// Nobody has heard of the node lately, so there is no address to ask at.
+    #[error("node {node} has not announced an address")]
+    NoAddress {
+        /// Which node.
+        node: NodeId,
+    },
+    /// The connection failed, or the answer broke off.
+    #[error("node {node} cannot be reached")]
+    Unreachable {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: Box<reqwest::Error>,
+    },
+    /// The node refused, and says why.
+    #[error("node {node} refused ({}): {}", .refusal.code, .refusal.message)]
+    Refused {
+        /// Which node.
+        node: NodeId,
+        /// Its reason.
+        refusal: Refusal,
+    },
+    /// The answer is not one of the protocol's.
+    #[error("node {node} answered outside the protocol: {what}")]
+    OutsideProtocol {
+        /// Which node.
+        node: NodeId,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The receipt does not prove what it should.
+    #[error("node {node} gave a receipt that does not hold")]
+    BadReceipt {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: ReceiptError,
+    },
+}
+
+impl NodeError {
+    /// The node's own reason, where it gave one.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<RefusalCode> {
+        match self {
+            Self::Refused { refusal, .. } => Some(refusal.code),
+            _ => None,
+        }
+    }
+}
+
+/// Speaks to every node; connections are pooled and reused.
+#[derive(Clone)]
+pub struct NodeClient {
+    http: Client,
+    directory: Arc<Directory>,
+}
+
+impl NodeClient {
+    /// `key` is the gateway's identity, which nodes know it by; `outbound` the local address to connect from.
+    pub fn new(key: &IdentityKey, outbound: Option<IpAddr>, directory: Arc<Directory>) -> anyhow::Result<Self> {
+        let http = Client::builder()
+            .tls_backend_preconfigured(identity_tls::client_config(key)?)
+            .dns_resolver(Arc::new(Resolver(Arc::clone(&directory))))
+            .https_only(true)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .local_address(outbound)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { http, directory })
+    }
+
+    /// Sends one shard to the node it is assigned to; returns when the node holds it durably and says so, signed.
+    pub async fn put(
+        &self,
+        assignment: &Assignment,
+        ticketed: &Ticketed,
+        cid: &ShardCid,
+        bytes: Bytes,
+    ) -> Result<SignedReceipt, NodeError> {
+        let node = assignment.node();
+        let sent = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let request = self
+            .request(node, Method::PUT, &shard_path(cid))?
+            .headers(ticket_headers(ticketed))
+            .body(bytes);
+        let response = self.send(node, request).await?;
+        receipt(node, &response, |receipt| {
+            receipt.verb == ReceiptVerb::Stored && receipt.cid == *cid && receipt.data == ticketed.data() && receipt.bytes == sent
+        })
+    }
+
+    /// Fetches a shard, or bytes `[start, end)` of it.
+    pub async fn get(
+        &self,
+        node: NodeId,
+        ticketed: &Ticketed,
+        cid: &ShardCid,
+        range: Option<ResolvedRange>,
+        expected_bytes: usize,
+    ) -> Result<Bytes, NodeError> {
+        let mut request = self
+            .request(node, Method::GET, &shard_path(cid))?
+            .headers(ticket_headers(ticketed));
+        if let Some(range) = range {
+            request = request.header(http::header::RANGE, ByteRange::FromTo(range.start, range.end - 1).to_string());
+        }
+        let response = self.send(node, request).await?;
+        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        if partial != range.is_some() || response.content_length() != u64::try_from(expected_bytes).ok() {
+            let what = format!("status {} with {:?} bytes", response.status(), response.content_length());
+            return Err(NodeError::OutsideProtocol { node, what });
+        }
+        response.bytes().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })
+    }
+
+    /// Has a shard deleted; the receipt is the evidence. `Ok(None)`: the node does not hold it.
+    pub async fn delete(
+        &self,
+        node: NodeId,
+        ticketed: &Ticketed,
+        cid: &ShardCid,
+    ) -> Result<Option<SignedReceipt>, NodeError> {
+        let request = self
+            .request(node, Method::DELETE, &shard_path(cid))?
+            .headers(ticket_headers(ticketed));
+        let response = match self.send(node, request).await {
+            Err(NodeError::Refused { refusal, .. }) if refusal.code == RefusalCode::NotFound => return Ok(None),
+            response => response?,
+        };
+        receipt(node, &response, |receipt| {
+            receipt.verb == ReceiptVerb::Deleted && receipt.cid == *cid && receipt.data == ticketed.data()
+        })
+        .map(Some)
+    }
+
+    /// The node's own counters.
+    pub async fn status(&self, node: NodeId) -> Result<NodeStatus, NodeError> {
+        self.json(node, STATUS_PATH).await
+    }
+
+    /// The largest checkpoint of each gateway's log that the node has seen.
+    pub async fn checkpoints(&self, node: NodeId) -> Result<CheckpointsSeen, NodeError> {
+        self.json(node, CHECKPOINTS_PATH).await
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(&self, node: NodeId, path: &str) -> Result<T, NodeError> {
+        let response = self.send(node, self.request(node, Method::GET, path)?).await?;
+        let body = read_capped(node, response, STATUS_BYTES_MAX).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| NodeError::OutsideProtocol { node, what: format!("{path} is not what it should be: {error}") })
+    }
+
+    fn request(&self, node: NodeId, method: Method, path: &str) -> Result<RequestBuilder, NodeError> {
+        let address = self.directory.address(&node).ok_or(NodeError::NoAddress { node })?;
+        Ok(self.http.request(method, format!("https://{}:{}{path}", server_name(&node), address.port())))
+    }
+
+    async fn send(&self, node: NodeId, request: RequestBuilder) -> Result<Response, NodeError> {
+        let response = request.send().await.map_err(|source| {
+            self.directory.note_failure(&node);
+            NodeError::Unreachable { node, source: Box::new(source) }
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = read_capped(node, response, REFUSAL_BYTES_MAX).await?;
+        match Refusal::from_body(&body) {
+            Some(refusal) => Err(NodeError::Refused { node, refusal }),
+            None => Err(NodeError::OutsideProtocol { node, what: format!("status {status} without a refusal") }),
+        }
+    }
+}
+
+fn ticket_headers(ticketed: &Ticketed) -> HeaderMap {
+    let (ticket, data) = ticketed.headers();
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(TICKET_HEADER, ticket.clone());
+    headers.insert(DATA_HEADER, data.clone());
+    headers
+}
+
+/// Reads a body of at most `bytes_max`; a longer one is outside the protocol.
+async fn read_capped(node: NodeId, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, NodeError> {
+    let mut body = Vec::new();
+    loop {
+        let chunk = response.chunk().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })?;
+        let Some(chunk) = chunk else { return Ok(body) };
+        if body.len() + chunk.len() > bytes_max {
+            return Err(NodeError::OutsideProtocol { node, what: format!("an answer of over {bytes_max} bytes") });
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
+/// The receipt of an answer, checked to be signed by `node` and to say what was asked.
+fn receipt(
+    node: NodeId,
+    response: &Response,
+    says: impl FnOnce(&Receipt) -> bool,
+) -> Result<SignedReceipt, NodeError> {
+    let header = response.headers().get(RECEIPT_HEADER).and_then(|value| value.to_str().ok());
+    let signed = SignedReceipt::from_wire(header.unwrap_or_default());
+    let receipt = signed.verify(&node).map_err(|source| NodeError::BadReceipt { node, source })?;
+    if says(&receipt) {
+        Ok(signed)
+    } else {
+        Err(NodeError::OutsideProtocol { node, what: "a receipt for something else than was asked".to_owned() })
+    }
+}
+
+/// Server names spell peer ids; their addresses come from the directory, never from DNS.
+struct Resolver(Arc<Directory>);
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let address = domicile_node_protocol::node_of_server_name(name.as_str())
+            .ok()
+            .and_then(|node| self.0.address(&node))
+            .ok_or_else(|| format!("no announced address for {}", name.as_str()));
+        Box::pin(async move {
+            let address: SocketAddr = address?;
+            Ok(Box::new(std::iter::once(address)) as reqwest::dns::Addrs)
+        })
+    }
+}

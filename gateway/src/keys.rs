@@ -1,0 +1,143 @@
+//! Keys: a root key in a file of mode 0600, and the bucket and data keys that derive from it or are wrapped under it.
+//!
+//! The root never leaves this module; nodes never see any key.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use domicile_chunker::{
+    DataKey, Kek, ObjectName, RootKey, UnwrapError, WrapContext, WrappedKey, unwrap_data_key, wrap_data_key,
+};
+use domicile_types::{BucketName, ObjectKey, Place, TenantId};
+use zeroize::Zeroizing;
+
+use crate::clock::Clock;
+
+/// The version of bucket keys in use. Rotation raises it and re-wraps.
+const KEK_VERSION: u32 = 1;
+
+/// Why the root key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// Cannot be read or made.
+    #[error("the key file {path} cannot be read or made")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Others may read it.
+    #[error("the key file {path} has mode {mode:o}: others may read it; set it to 600 and consider the key exposed")]
+    TooOpen {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It does not hold 32 bytes.
+    #[error("the key file {path} holds {length} bytes, not 32: restore it from its backup")]
+    Length {
+        /// Which file.
+        path: PathBuf,
+        /// How many bytes it holds.
+        length: usize,
+    },
+}
+
+/// Wraps and unwraps data keys for objects of any tenant, with keys held where this gateway is.
+pub struct Keyring {
+    root: RootKey,
+    jurisdiction: Place,
+    clock: Clock,
+}
+
+/// Whose data key: what the wrapping is bound to.
+#[derive(Clone, Copy)]
+pub struct KeyOwner<'a> {
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// Of which bucket.
+    pub bucket: &'a BucketName,
+    /// Of which key.
+    pub key: &'a ObjectKey,
+    /// `null`, or the upload id while a multipart upload is open.
+    pub version: &'a str,
+}
+
+impl<'a> KeyOwner<'a> {
+    /// The chunker's name for it.
+    #[must_use]
+    pub const fn name(&self) -> ObjectName<'a> {
+        ObjectName { tenant: self.tenant, bucket: self.bucket, key: self.key, version: self.version }
+    }
+}
+
+impl Keyring {
+    /// Reads the root key, or makes one where there is none.
+    pub fn open(path: &Path, jurisdiction: Place, clock: Clock) -> Result<Self, KeyFileError> {
+        let bytes = read_secret(path, clock)?;
+        Ok(Self { root: RootKey::from_bytes(*bytes), jurisdiction, clock })
+    }
+
+    /// A fresh data key.
+    #[must_use]
+    pub fn new_data_key(&self) -> DataKey {
+        DataKey::from_bytes(self.clock.random())
+    }
+
+    /// Wraps a data key for the object's row.
+    #[must_use]
+    pub fn wrap(&self, owner: &KeyOwner<'_>, key: &DataKey) -> WrappedKey {
+        wrap_data_key(&self.bucket_key(owner), &self.context(owner), self.clock.random(), key)
+    }
+
+    /// Unwraps the data key of an object's row.
+    pub fn unwrap(&self, owner: &KeyOwner<'_>, wrapped: &[u8]) -> Result<DataKey, UnwrapError> {
+        unwrap_data_key(&self.bucket_key(owner), &self.context(owner), &WrappedKey::parse(wrapped)?)
+    }
+
+    fn bucket_key(&self, owner: &KeyOwner<'_>) -> Kek {
+        self.root.tenant_key(owner.tenant, &self.jurisdiction).bucket_key(owner.bucket, KEK_VERSION)
+    }
+
+    const fn context<'a>(&self, owner: &KeyOwner<'a>) -> WrapContext<'a> {
+        WrapContext { object: owner.name(), kek_version: KEK_VERSION, jurisdiction: self.jurisdiction }
+    }
+}
+
+/// Reads 32 secret bytes from a file that only its owner may read; draws and writes them where there is no file.
+pub fn read_secret(path: &Path, clock: Clock) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    let io = |source| KeyFileError::Io { path: path.to_owned(), source };
+    match fs::metadata(path) {
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(KeyFileError::TooOpen { path: path.to_owned(), mode });
+            }
+            let bytes = Zeroizing::new(fs::read(path).map_err(io)?);
+            let length = bytes.len();
+            let secret = <[u8; 32]>::try_from(bytes.as_slice());
+            secret.map(Zeroizing::new).map_err(|_| KeyFileError::Length { path: path.to_owned(), length })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let secret = Zeroizing::new(clock.random::<32>());
+            write_secret(path, &*secret).map_err(io)?;
+            Ok(secret)
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+/// Durable before it is used: a key that a crash loses takes everything under it along.
+fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(secret)?;
+    file.sync_all()?;
+    fs::File::open(folder)?.sync_all()
+}

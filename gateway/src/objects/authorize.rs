@@ -1,0 +1,209 @@
+//! The gate that every use case passes: the question to the law, and the entry in the log.
+
+use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
+use domicile_compliance::{Circumstances, Permit};
+use domicile_types::{
+    Action, Budget, BucketName, Classification, DataId, EvidenceGrade, Located, OperationKind, PackId, Place, RequestId, Salt,
+    Subject, SubjectFacts, TenantId,
+};
+
+use super::error::{Denial, Error};
+use super::gateway::Gateway;
+use super::request::Caller;
+
+/// What is to be decided and logged, as far as the request says it.
+#[derive(Debug, Clone)]
+pub(crate) struct Matter<'a> {
+    /// What is being done.
+    pub(crate) operation: OperationKind,
+    /// Whose rules apply.
+    pub(crate) packs: &'a [PackId],
+    /// What the data is.
+    pub(crate) classification: &'a Classification,
+    /// In which bucket.
+    pub(crate) bucket: Option<&'a BucketName>,
+    /// Object key or prefix.
+    pub(crate) key: Option<&'a str>,
+    /// Nodes that might act.
+    pub(crate) nodes: Vec<SubjectFacts>,
+}
+
+/// What the ticket is good for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Scope {
+    /// What the shards are stored under.
+    pub(crate) data: Option<DataId>,
+    /// Plaintext bytes `[start, end)` that may leave.
+    pub(crate) range: Option<(u64, u64)>,
+    /// Bytes that one node may serve or accept.
+    pub(crate) node_bytes_max: u64,
+    /// The lease epoch of background work; zero for requests.
+    pub(crate) epoch: u64,
+}
+
+impl Gateway {
+    /// Where the requester may be.
+    pub(crate) fn locate(&self, caller: &Caller) -> Located {
+        match caller.address {
+            Some(address) => self.locator.locate(address, self.clock.now()),
+            None => Located {
+                candidates: vec![Place::Unknown],
+                sources: Vec::new(),
+                warnings: vec!["a trusted proxy sent an X-Forwarded-For that is not a list of addresses".to_owned()],
+            },
+        }
+    }
+
+    /// Asks the law. A deny is logged as an attempt before it is answered.
+    pub(super) async fn permit(&self, caller: &Caller, matter: &Matter<'_>) -> Result<Permit, Error> {
+        let located = self.locate(caller);
+        let requester = SubjectFacts {
+            subject: Subject::Requester,
+            places: located.candidates.clone(),
+            evidence: EvidenceGrade::Observed,
+            party: None,
+        };
+        self.judge(caller, matter, Some(&requester), &located).await
+    }
+
+    /// Decides and logs work that nobody asked for: `worker` does it for `tenant`'s data, at the gateway.
+    pub(crate) async fn authorize_background(
+        &self,
+        tenant: &TenantId,
+        worker: &str,
+        request: RequestId,
+        matter: &Matter<'_>,
+        scope: Scope,
+    ) -> Result<LoggedIntent, Error> {
+        let caller =
+            Caller { tenant: tenant.clone(), access_key: worker.to_owned(), address: None, request };
+        let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
+        let permit = self.judge(&caller, matter, None, &here).await?;
+        let draft = self.draft(&caller, matter, &here.candidates, scope)?;
+        self.log.intent(&permit, draft).await.map_err(log_unavailable)
+    }
+
+    async fn judge(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        requester: Option<&SubjectFacts>,
+        located: &Located,
+    ) -> Result<Permit, Error> {
+        let question = Circumstances {
+            packs: matter.packs,
+            classification: matter.classification,
+            gateway: &self.facts(),
+            requester,
+            nodes: &matter.nodes,
+            now: self.clock.now(),
+            located_warnings: &located.warnings,
+        }
+        .question(matter.operation);
+        let ruling = self.lawbook.decide(&question);
+        self.log.inputs().put(&question).map_err(log_unavailable)?;
+        match ruling.permit {
+            Some(permit) => Ok(permit),
+            None => {
+                let draft = self.draft(caller, matter, &located.candidates, Scope::default())?;
+                let logged = self.log.denied(matter.operation, &ruling.decision, draft).await.map_err(log_unavailable)?;
+                let explanation = explain(matter.operation, &ruling.decision.rules, &located.candidates, self.config.place);
+                tracing::info!(request_id = %caller.request, operation = ?matter.operation, log_index = logged.index,
+                    rule = ruling.decision.rules.first().map(|rule| rule.rule.as_str()), "denied");
+                Err(Error::Denied(Box::new(Denial { decision: ruling.decision, log_index: logged.index, explanation })))
+            }
+        }
+    }
+
+    /// Logs the intent, durably. What it returns is the key to the nodes.
+    pub(super) async fn intend(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        permit: &Permit,
+        scope: Scope,
+    ) -> Result<LoggedIntent, Error> {
+        let places = self.locate(caller).candidates;
+        let draft = self.draft(caller, matter, &places, scope)?;
+        self.log.intent(permit, draft).await.map_err(log_unavailable)
+    }
+
+    /// Both, for operations that touch no shard.
+    pub(super) async fn authorize(&self, caller: &Caller, matter: &Matter<'_>) -> Result<LoggedIntent, Error> {
+        let permit = self.permit(caller, matter).await?;
+        self.intend(caller, matter, &permit, Scope::default()).await
+    }
+
+    fn draft(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        requester_places: &[Place],
+        scope: Scope,
+    ) -> Result<IntentDraft, Error> {
+        let commit = |domain, value: &str| {
+            let fresh = || Salt(self.clock.random());
+            self.log.side().commit(domain, value.as_bytes(), fresh).map_err(log_unavailable)
+        };
+        let actor = format!("{}/{}", caller.tenant, caller.access_key);
+        let address = caller.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        Ok(IntentDraft {
+            request: caller.request,
+            actor: commit(CommitmentDomain::Actor, &actor)?,
+            address: commit(CommitmentDomain::Address, &address)?,
+            bucket: matter.bucket.map(|bucket| commit(CommitmentDomain::Bucket, bucket.as_str())).transpose()?,
+            key: matter.key.map(|key| commit(CommitmentDomain::Key, key)).transpose()?,
+            requester_places: requester_places.to_vec(),
+            gateway_place: self.config.place,
+            data: scope.data,
+            range: scope.range,
+            shards: Vec::new(),
+            budget: Budget { node_bytes_max: scope.node_bytes_max },
+            expires: self.clock.now().plus_millis(self.config.limits.ticket_seconds.saturating_mul(1000)),
+            epoch: scope.epoch,
+        })
+    }
+}
+
+/// A log that takes no entries stops everything: nothing may happen unseen.
+pub(super) fn log_unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> Error {
+    Error::LogUnavailable(Box::new(error))
+}
+
+/// What a person who is refused needs to know.
+fn explain(
+    operation: OperationKind,
+    rules: &[domicile_types::RuleRef],
+    requester: &[Place],
+    gateway: Place,
+) -> String {
+    let places = requester.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    let because = rules
+        .iter()
+        .map(|rule| {
+            let limb = rule.limb.map(|limb| format!(", limb ({})", limb.0)).unwrap_or_default();
+            format!("{}/{} [{}{limb}]", rule.pack, rule.rule, rule.cite)
+        })
+        .collect::<Vec<_>>()
+        .join("; ");
+    format!(
+        "{} by a requester in {places} through a gateway in {gateway} is denied by {because}. A compliance officer of the \
+         bucket's owner can ask for an approval, citing the log index",
+        action_of(operation)
+    )
+}
+
+fn action_of(operation: OperationKind) -> String {
+    let words = serde_json::to_value(operation).ok();
+    words.as_ref().and_then(|value| value.as_str()).unwrap_or("the operation").replace('-', " ")
+}
+
+/// The facts of every node of the roster, for questions about where shards may go.
+pub(super) fn roster_facts(roster: &domicile_placement::Roster) -> Vec<SubjectFacts> {
+    roster.iter().map(domicile_placement::NodeRecord::facts).collect()
+}
+
+/// Whether the permit lets this node act.
+pub(super) fn may(permit: &Permit, action: Action, node: domicile_types::NodeId) -> bool {
+    permit.allows(action, Subject::Node(node))
+}

@@ -1,0 +1,37 @@
+//! What the catalog says, in the words of the use cases.
+
+use super::error::Error;
+use super::intake::internal;
+use crate::catalog::CatalogError;
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NoSuchBucket { .. } => Self::NoSuchBucket,
+            CatalogError::BucketAlreadyExists { .. } => Self::BucketAlreadyExists,
+            CatalogError::BucketAlreadyOwnedByYou { .. } => Self::BucketAlreadyOwnedByYou,
+            CatalogError::BucketNotEmpty { .. } => Self::BucketNotEmpty,
+            CatalogError::PolicyChanged { .. } => {
+                Self::Unavailable("the bucket's rules changed while the object was being stored".to_owned())
+            }
+            CatalogError::NoSuchKey => Self::NoSuchKey,
+            CatalogError::NoSuchUpload => Self::NoSuchUpload,
+            CatalogError::PreconditionFailed => Self::PreconditionFailed { condition: "If-Match or If-None-Match" },
+            CatalogError::NoParts => Self::InvalidRequest("a completion must name at least one part".to_owned()),
+            CatalogError::InvalidPartOrder { .. } => Self::InvalidPartOrder,
+            CatalogError::InvalidPart { number } => Self::InvalidPart { part_number: u32::from(number) },
+            CatalogError::EntityTooSmall { number, bytes, .. } => {
+                Self::EntityTooSmall { part_number: u32::from(number), size: bytes }
+            }
+            CatalogError::EntityTooLarge { maximum, .. } => Self::EntityTooLarge { limit: maximum },
+            error @ (CatalogError::PartNumberOutOfRange { .. }
+            | CatalogError::InvalidToken
+            | CatalogError::TooLarge { .. }) => Self::InvalidArgument(error.to_string()),
+            CatalogError::NotPending => Self::Unavailable("the upload was swept before it was complete".to_owned()),
+            CatalogError::ShuttingDown => Self::Unavailable("the gateway is shutting down".to_owned()),
+            error @ (CatalogError::Inconsistent { .. } | CatalogError::Lease(_) | CatalogError::Store(_)) => {
+                internal("using the catalog", error)
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The gateway as one value: everything a use case needs, put together once.
+
+use std::sync::Arc;
+
+use domicile_chunker::BufferPool;
+use domicile_compliance::audit::AuditLog;
+use domicile_compliance::{Lawbook, Locator};
+use domicile_types::{NodeId, Subject, SubjectFacts};
+use tokio::sync::Semaphore;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::fleet::{Directory, NodeClient};
+use crate::keys::Keyring;
+
+/// A running gateway. Cheap to clone: all clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    parts: Arc<Parts>,
+}
+
+/// What a gateway is made of. Made by `open`; tests make it from smaller pieces.
+pub struct Parts {
+    /// What it was told.
+    pub config: Config,
+    /// Reads the time, draws random bytes.
+    pub clock: Clock,
+    /// Its own identity, which nodes know it by.
+    pub identity: NodeId,
+    /// The packs.
+    pub lawbook: Arc<Lawbook>,
+    /// Says where an address is.
+    pub locator: Arc<Locator>,
+    /// The audit log with its erasable side store.
+    pub log: Arc<AuditLog>,
+    /// Buckets, objects, uploads, garbage.
+    pub catalog: Catalog,
+    /// What is known of the nodes.
+    pub directory: Arc<Directory>,
+    /// Talks to them.
+    pub nodes: NodeClient,
+    /// Root keys and what derives from them.
+    pub keys: Keyring,
+    /// Buffers for segments.
+    pub pool: BufferPool,
+    /// Bounds what is in flight: one permit per KiB.
+    pub buffers: Arc<Semaphore>,
+}
+
+impl Gateway {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// What the law is told of this gateway.
+    pub(crate) fn facts(&self) -> SubjectFacts {
+        SubjectFacts {
+            subject: Subject::Gateway(self.identity),
+            places: vec![self.config.place],
+            evidence: self.config.evidence,
+            party: Some(self.config.party.clone()),
+        }
+    }
+}
+
+impl std::ops::Deref for Gateway {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}

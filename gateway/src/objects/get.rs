@@ -1,0 +1,128 @@
+//! GetObject and HeadObject.
+
+use std::ops::Range;
+
+use domicile_types::{OperationKind, PackId};
+
+use super::answer::{ObjectHead, ObjectRead};
+use super::authorize::Matter;
+use super::bucket::settle;
+use super::error::Error;
+use super::gateway::Gateway;
+use super::put::VERSION_NULL;
+use super::reader::Reading;
+use super::request::{Caller, GetObject};
+use super::rows::object_view;
+use crate::catalog::{self, Bucket};
+
+impl Gateway {
+    /// Begins to read an object, or a range of it. What is decided: the requester's place may retrieve, and every holder relay.
+    pub async fn get_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectRead, Error> {
+        let (bucket, head) = self.object_row(caller, &request).await?;
+        request.conditions.check(&head.object.etag, head.last_modified)?;
+        let (range, partial) = self.range(&request, &head).await?;
+        let object = object_view(&request.key, &head);
+        let reading = Reading {
+            caller: caller.clone(),
+            operation: OperationKind::GetObject,
+            packs: packs_of(&bucket, &head),
+            bucket,
+            key: request.key,
+            head,
+        };
+        let body = self.read_object(reading, range.clone()).await?;
+        Ok(ObjectRead { object, range, partial, body })
+    }
+
+    /// What GetObject would answer, without the bytes.
+    pub async fn head_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectHead, Error> {
+        let (bucket, head) = self.object_row(caller, &request).await?;
+        let packs = packs_of(&bucket, &head);
+        let matter = Matter {
+            operation: OperationKind::HeadObject,
+            packs: &packs,
+            classification: &head.object.classification,
+            bucket: Some(&bucket.name),
+            key: Some(request.key.as_str()),
+            nodes: Vec::new(),
+        };
+        settle(self.authorize(caller, &matter).await?, true);
+        request.conditions.check(&head.object.etag, head.last_modified)?;
+        let (range, partial) = self.range(&request, &head).await?;
+        Ok(ObjectHead { object: object_view(&request.key, &head), range, partial })
+    }
+
+    /// The bucket and row of the object that a request names.
+    pub(super) async fn object_row(
+        &self,
+        caller: &Caller,
+        request: &GetObject,
+    ) -> Result<(Bucket, catalog::ObjectHead), Error> {
+        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        if request.version.as_deref().is_some_and(|version| version != VERSION_NULL) {
+            return Err(Error::NoSuchVersion);
+        }
+        match self.catalog.get_object(&bucket, &request.key).await {
+            Ok(head) => Ok((bucket, head)),
+            Err(catalog::CatalogError::NoSuchKey) => self.no_such_key(caller, &bucket, request).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// That a key does not exist tells of the bucket's contents, too: whoever may not query is not told.
+    async fn no_such_key(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        request: &GetObject,
+    ) -> Result<(Bucket, catalog::ObjectHead), Error> {
+        let matter = Matter {
+            operation: OperationKind::HeadObject,
+            packs: &bucket.packs,
+            classification: &bucket.classification,
+            bucket: Some(&bucket.name),
+            key: Some(request.key.as_str()),
+            nodes: Vec::new(),
+        };
+        settle(self.authorize(caller, &matter).await?, false);
+        Err(Error::NoSuchKey)
+    }
+
+    /// The bytes that the request wants, and whether that makes the answer partial.
+    async fn range(&self, request: &GetObject, head: &catalog::ObjectHead) -> Result<(Range<u64>, bool), Error> {
+        let size = head.object.size;
+        match (request.part_number, request.range) {
+            (Some(_), Some(_)) => {
+                Err(Error::InvalidRequest("a range and a part number cannot be asked for together".to_owned()))
+            }
+            (Some(number), None) => Ok((self.part_range(head, number).await?, true)),
+            (None, Some(range)) => Ok((range.resolve(size)?, true)),
+            (None, None) => Ok((0..size, false)),
+        }
+    }
+
+    /// Where part `number` lies. An object put whole is its own part 1.
+    async fn part_range(&self, head: &catalog::ObjectHead, number: u32) -> Result<Range<u64>, Error> {
+        let size = head.object.size;
+        if matches!(head.body, catalog::Body::Whole(_)) {
+            return if number == 1 { Ok(0..size) } else { Err(Error::InvalidPart { part_number: number }) };
+        }
+        let mut start = 0;
+        for span in self.catalog.spans(head, 0..size).await? {
+            let end = start + span.extent.bytes;
+            if u32::from(span.part) == number {
+                return Ok(start..end);
+            }
+            start = end;
+        }
+        Err(Error::InvalidPart { part_number: number })
+    }
+}
+
+/// The packs that an object obeys: its bucket's as they are now, and those it was stored under, which a copy may have brought
+/// from another region.
+pub(super) fn packs_of(bucket: &Bucket, head: &catalog::ObjectHead) -> Vec<PackId> {
+    let mut packs = bucket.packs.clone();
+    packs.extend(head.object.packs.iter().filter(|pack| !bucket.packs.contains(pack)).cloned());
+    packs
+}

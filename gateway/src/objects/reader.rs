@@ -1,0 +1,290 @@
+//! Objects on their way out: a range becomes shard ranges, shard ranges become plaintext, window by window.
+//!
+//! A healthy read asks the nodes for exactly the chunks that the range touches and decodes nothing. When a node fails, the
+//! same columns of any `k` other shards replace what it holds; when bytes do not authenticate, whole shards are fetched and
+//! checked by name, so that the culprit is known and reported. Either way the wider read has an intent of its own.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domicile_chunker::{DataKey, Manifest, PageName, ReadStep, SegmentRead, open_manifest};
+use domicile_compliance::Permit;
+use domicile_types::{NodeId, ObjectKey, OperationKind, OutcomeStatus, PackId};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::authorize::{Matter, Scope};
+use super::error::Error;
+use super::fetch::{Fetch, Placed};
+use super::gateway::Gateway;
+use super::intake::internal;
+use super::put::VERSION_NULL;
+use super::request::{BodyError, BodyStream, Caller};
+use super::rows::split_manifest_head;
+use super::writer::seal_id;
+use crate::catalog::{Body, Bucket, Extent, ExtentId, ExtentPage, ObjectHead};
+use crate::fleet::Ticketed;
+use crate::keys::KeyOwner;
+
+/// Plaintext that one intent covers. Longer reads are judged and logged again, window by window.
+const WINDOW_BYTES: u64 = 256 << 20;
+/// Segments that are fetched ahead of the client.
+const SEGMENTS_AHEAD: usize = 2;
+
+/// Whose object is read, by whom, and as part of what.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) caller: Caller,
+    /// GetObject, or CopyObject for the reading half of a copy.
+    pub(super) operation: OperationKind,
+    pub(super) bucket: Bucket,
+    pub(super) key: ObjectKey,
+    /// The bucket's packs with those that the object brought along.
+    pub(super) packs: Vec<PackId>,
+    pub(super) head: ObjectHead,
+}
+
+/// An object whose manifest is open.
+struct OpenObject {
+    gateway: Gateway,
+    reading: Reading,
+    data_key: Arc<DataKey>,
+    /// None for an empty object, which has no segments.
+    manifest: Option<Arc<Manifest>>,
+    /// Of a multipart object: the head of its manifest, then the tables of its parts.
+    root: Vec<Bytes>,
+    /// The parts that the range touches, by number; 0 for a body put whole.
+    extents: BTreeMap<u32, Extent>,
+    pages: BTreeMap<(ExtentId, u32), Arc<ExtentPage>>,
+}
+
+/// One window, decided and logged, ready to be fetched.
+struct Window {
+    fetches: Vec<Placed>,
+    permit: Permit,
+    ticketed: Option<Ticketed>,
+    bytes: u64,
+}
+
+impl Gateway {
+    /// Begins to read `range` of an object. The first window is decided and logged when this returns, so that a refusal is an
+    /// answer and not a broken body.
+    pub(super) async fn read_object(&self, reading: Reading, range: Range<u64>) -> Result<BodyStream, Error> {
+        let mut object = OpenObject::open(self.clone(), reading, &range).await?;
+        let mut windows = windows(&range);
+        let first = object.window(windows.next().unwrap_or(range.start..range.start)).await?;
+        let (to, body) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut window = first;
+            loop {
+                if !object.deliver(window, &to).await {
+                    return;
+                }
+                let Some(next) = windows.next() else { return };
+                window = match object.window(next).await {
+                    Ok(window) => window,
+                    Err(error) => {
+                        let _ = to.send(Err(BodyError::Unreadable(Box::new(error)))).await;
+                        return;
+                    }
+                };
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(body)))
+    }
+}
+
+/// Cuts a range into windows. An empty range still has one: its read is decided and logged, too.
+fn windows(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + use<> {
+    let (start, end) = (range.start, range.end);
+    let count = (end - start).div_ceil(WINDOW_BYTES).max(1);
+    (0..count).map(move |window| {
+        let from = start + window * WINDOW_BYTES;
+        from..(from + WINDOW_BYTES).min(end)
+    })
+}
+
+impl OpenObject {
+    async fn open(gateway: Gateway, reading: Reading, range: &Range<u64>) -> Result<Self, Error> {
+        let data_key = gateway.keys.unwrap(&owner(&reading, &version_of(&reading.head)), &reading.head.object.wrapped_key);
+        let data_key = data_key.map_err(|source| internal("unwrapping the object's key", source))?;
+        let spans = gateway.catalog.spans(&reading.head, range.clone()).await?;
+        let extents = spans.into_iter().map(|span| (u32::from(span.part), span.extent)).collect();
+        let root = gateway.catalog.manifest_root(&reading.head).await?;
+        let data_key = Arc::new(data_key);
+        let mut object = Self { gateway, reading, data_key, manifest: None, root, extents, pages: BTreeMap::new() };
+        object.manifest = object.open_manifest().await?.map(Arc::new);
+        Ok(object)
+    }
+
+    async fn open_manifest(&mut self) -> Result<Option<Manifest>, Error> {
+        let head = match &self.reading.head.body {
+            _ if self.reading.head.object.size == 0 => return Ok(None),
+            Body::Parts(_) => self.root.first().cloned(),
+            Body::Whole(extent) => {
+                let extent = extent.clone();
+                split_manifest_head(&self.page(&extent, 0).await?.sealed).map(|(head, _)| head)
+            }
+        };
+        let head = head.ok_or_else(|| missing("the head of the manifest"))?;
+        let version = version_of(&self.reading.head);
+        let owner = owner(&self.reading, &version);
+        let manifest = open_manifest(&self.data_key, &owner.name(), &head);
+        manifest.map(Some).map_err(|source| internal("opening the manifest", source))
+    }
+
+    /// Plans a window down to the bytes of every shard, asks the law about those who hold them, and logs the intent.
+    async fn window(&mut self, range: Range<u64>) -> Result<Window, Error> {
+        let fetches = self.plan(&range).await?;
+        let roster = self.gateway.directory.roster();
+        let mut budget: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for placed in &fetches {
+            placed.add_to_budget(&mut budget);
+        }
+        let holders = fetches.iter().flat_map(|placed| placed.holders.iter().copied());
+        let holders: std::collections::BTreeSet<NodeId> = holders.collect();
+        let matter = Matter {
+            operation: self.reading.operation,
+            packs: &self.reading.packs,
+            classification: &self.reading.head.object.classification,
+            bucket: Some(&self.reading.bucket.name),
+            key: Some(self.reading.key.as_str()),
+            nodes: holders.iter().filter_map(|node| roster.get(node)).map(|record| record.facts()).collect(),
+        };
+        let permit = self.gateway.permit(&self.reading.caller, &matter).await?;
+        let scope = Scope {
+            data: Some(self.reading.head.data),
+            range: Some((range.start, range.end)),
+            node_bytes_max: budget.values().copied().max().unwrap_or(0),
+            ..Scope::default()
+        };
+        let intent = self.gateway.intend(&self.reading.caller, &matter, &permit, scope).await?;
+        Ok(Window { fetches, permit, ticketed: Ticketed::new(intent), bytes: range.end - range.start })
+    }
+
+    /// Which bytes of which shards, and who holds them.
+    async fn plan(&mut self, range: &Range<u64>) -> Result<Vec<Placed>, Error> {
+        let unreadable = |source| internal("planning the read", source);
+        let Some(manifest) = &self.manifest else { return Ok(Vec::new()) };
+        let mut plan = manifest.plan_read(range.clone()).map_err(unreadable)?;
+        let mut fetches = Vec::new();
+        loop {
+            match plan.step().map_err(unreadable)? {
+                ReadStep::Done => return Ok(fetches),
+                ReadStep::Page(name) => {
+                    let sealed = self.manifest_page(&name).await?;
+                    plan.supply(&self.data_key, name, &sealed).map_err(unreadable)?;
+                }
+                ReadStep::Segment(read) => {
+                    let holders = self.holders(&read).await?;
+                    fetches.push(Placed { read, holders });
+                }
+            }
+        }
+    }
+
+    /// A page of the manifest: of an extent's records, or of a multipart object's table of parts.
+    async fn manifest_page(&mut self, name: &PageName) -> Result<Bytes, Error> {
+        let extent = self.extents.values().find(|extent| seal_id(extent.id) == name.seal).cloned();
+        match extent {
+            Some(extent) => {
+                let sealed = self.page(&extent, name.page).await?.sealed.clone();
+                if name.page > 0 || !matches!(self.reading.head.body, Body::Whole(_)) {
+                    return Ok(sealed);
+                }
+                split_manifest_head(&sealed).map(|(_, page)| page).ok_or_else(|| missing("the head of the manifest"))
+            }
+            None => {
+                let piece = usize::try_from(name.page).unwrap_or(usize::MAX).saturating_add(1);
+                self.root.get(piece).cloned().ok_or_else(|| missing("a page of the manifest"))
+            }
+        }
+    }
+
+    /// Who holds each shard of the segment, by index.
+    async fn holders(&mut self, read: &SegmentRead) -> Result<Vec<NodeId>, Error> {
+        let extent = self.extents.get(&read.context().part).cloned();
+        let extent = extent.ok_or_else(|| missing("an extent of the object"))?;
+        let per_page = u32::from(extent.segments_per_page.max(1));
+        let segment = read.context().segment;
+        let page = self.page(&extent, segment / per_page).await?;
+        let at = usize::try_from(segment % per_page).unwrap_or(usize::MAX);
+        let shards = page.segments.get(at).ok_or_else(|| missing("a segment of the extent"))?;
+        Ok(shards.iter().map(|shard| shard.node).collect())
+    }
+
+    async fn page(&mut self, extent: &Extent, page: u32) -> Result<Arc<ExtentPage>, Error> {
+        if let Some(page) = self.pages.get(&(extent.id, page)) {
+            return Ok(Arc::clone(page));
+        }
+        let loaded = self.gateway.catalog.extent_pages(extent, page..page.saturating_add(1)).await?;
+        let loaded = Arc::new(loaded.into_iter().next().ok_or_else(|| missing("a page of the extent"))?);
+        // Reads go forward: the pages of other extents, and all but the latest of this one, are not asked for again.
+        self.pages.retain(|(kept, number), _| *kept == extent.id && number.saturating_add(2) > page);
+        self.pages.insert((extent.id, page), Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// Fetches a window's segments, a few ahead, and hands them to the client in order. `false`: the client left, or the read
+    /// failed; either way it is over.
+    async fn deliver(&self, window: Window, to: &mpsc::Sender<Result<Bytes, BodyError>>) -> bool {
+        let Window { fetches, permit, ticketed, bytes } = window;
+        let Some(ticketed) = ticketed else { return true };
+        let fetch = Fetch {
+            gateway: &self.gateway,
+            reading: &self.reading,
+            data_key: &self.data_key,
+            permit: &permit,
+            ticketed: &ticketed,
+        };
+        let mut sent = 0;
+        let mut outcome = OutcomeStatus::Completed;
+        {
+            // Boxed: the compiler cannot name a stream of borrowing futures within a spawned task.
+            let segments: Vec<_> = fetches.iter().map(|placed| fetch.segment(placed).boxed()).collect();
+            let mut segments = futures::stream::iter(segments).buffered(SEGMENTS_AHEAD);
+            while let Some(segment) = segments.next().await {
+                let item = match segment {
+                    Ok(plaintext) => {
+                        sent += u64::try_from(plaintext.len()).unwrap_or(u64::MAX);
+                        Ok(plaintext)
+                    }
+                    Err(error) => {
+                        tracing::error!(request_id = %self.reading.caller.request, %error, "a read failed");
+                        outcome = OutcomeStatus::Failed;
+                        Err(BodyError::Unreadable(Box::new(error)))
+                    }
+                };
+                if to.send(item).await.is_err() {
+                    outcome = OutcomeStatus::Aborted;
+                }
+                if outcome != OutcomeStatus::Completed {
+                    break;
+                }
+            }
+        }
+        debug_assert!(sent <= bytes, "a window sends what it planned");
+        drop(ticketed.finish(outcome, sent, 200));
+        outcome == OutcomeStatus::Completed
+    }
+}
+
+/// What the object's key and manifest are bound to: the name, and for a multipart object the upload that brought it.
+fn version_of(head: &ObjectHead) -> String {
+    match &head.body {
+        Body::Whole(_) => VERSION_NULL.to_owned(),
+        Body::Parts(_) => head.upload.to_string(),
+    }
+}
+
+fn owner<'a>(reading: &'a Reading, version: &'a str) -> KeyOwner<'a> {
+    KeyOwner { tenant: &reading.bucket.owner, bucket: &reading.bucket.name, key: &reading.key, version }
+}
+
+/// Rows that contradict each other.
+fn missing(what: &'static str) -> Error {
+    Error::Unreadable(format!("the catalog lacks {what}"))
+}

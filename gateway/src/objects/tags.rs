@@ -1,0 +1,49 @@
+//! Object tagging. Tags classify, so changing them is a change that the law is asked about.
+
+use domicile_types::OperationKind;
+
+use super::authorize::Matter;
+use super::bucket::settle;
+use super::error::Error;
+use super::gateway::Gateway;
+use super::request::{Caller, GetObject, Tags};
+use super::rows::{classify, row_tags, shown_tags};
+use super::writer::stamp;
+
+impl Gateway {
+    /// The object's tags; an empty set where it has none.
+    pub async fn object_tags(&self, caller: &Caller, request: &GetObject) -> Result<Tags, Error> {
+        let (bucket, head) = self.object_row(caller, request).await?;
+        let matter = Matter {
+            operation: OperationKind::HeadObject,
+            packs: &bucket.packs,
+            classification: &head.object.classification,
+            bucket: Some(&bucket.name),
+            key: Some(request.key.as_str()),
+            nodes: Vec::new(),
+        };
+        settle(self.authorize(caller, &matter).await?, true);
+        Ok(shown_tags(&head.object.tags))
+    }
+
+    /// Replaces the object's tags and its classification.
+    pub async fn set_object_tags(&self, caller: &Caller, request: &GetObject, tags: Tags) -> Result<(), Error> {
+        let (bucket, head) = self.object_row(caller, request).await?;
+        let classification = classify(&tags, &bucket.classification)?;
+        let matter = Matter {
+            operation: OperationKind::TagObject,
+            packs: &bucket.packs,
+            classification: &head.object.classification,
+            bucket: Some(&bucket.name),
+            key: Some(request.key.as_str()),
+            nodes: Vec::new(),
+        };
+        let intent = self.authorize(caller, &matter).await?;
+        let set = self
+            .catalog
+            .set_object_tags(stamp(self, caller), &bucket, &request.key, row_tags(tags), classification)
+            .await;
+        settle(intent, set.is_ok());
+        Ok(set?)
+    }
+}

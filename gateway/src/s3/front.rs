@@ -1,0 +1,84 @@
+//! The protocol crate's trait, one line per operation; each family's file does the work.
+
+use s3s::dto::*;
+use s3s::{S3, S3Request, S3Response, S3Result};
+
+use super::Front;
+
+/// Forwards a trait method to the method of [`Front`] that does it.
+macro_rules! operations {
+    ($($method:ident, $input:ident -> $output:ident => $work:ident;)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Front {
+            $(
+                async fn $method(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                    self.$work(request).await
+                }
+            )*
+        }
+
+        /// The methods that are forwarded.
+        #[cfg(test)]
+        const METHODS: &[&str] = &[$(stringify!($method)),*];
+    };
+}
+
+operations! {
+    abort_multipart_upload, AbortMultipartUploadInput -> AbortMultipartUploadOutput => abort;
+    complete_multipart_upload, CompleteMultipartUploadInput -> CompleteMultipartUploadOutput => complete;
+    copy_object, CopyObjectInput -> CopyObjectOutput => copy;
+    create_bucket, CreateBucketInput -> CreateBucketOutput => make_bucket;
+    create_multipart_upload, CreateMultipartUploadInput -> CreateMultipartUploadOutput => create;
+    delete_bucket, DeleteBucketInput -> DeleteBucketOutput => remove_bucket;
+    delete_bucket_tagging, DeleteBucketTaggingInput -> DeleteBucketTaggingOutput => untag_bucket;
+    delete_object, DeleteObjectInput -> DeleteObjectOutput => delete;
+    delete_object_tagging, DeleteObjectTaggingInput -> DeleteObjectTaggingOutput => untag_object;
+    delete_objects, DeleteObjectsInput -> DeleteObjectsOutput => delete_many;
+    get_bucket_acl, GetBucketAclInput -> GetBucketAclOutput => bucket_acl;
+    get_bucket_location, GetBucketLocationInput -> GetBucketLocationOutput => bucket_location;
+    get_bucket_tagging, GetBucketTaggingInput -> GetBucketTaggingOutput => tags_of_bucket;
+    get_bucket_versioning, GetBucketVersioningInput -> GetBucketVersioningOutput => bucket_versioning;
+    get_object, GetObjectInput -> GetObjectOutput => get;
+    get_object_acl, GetObjectAclInput -> GetObjectAclOutput => object_acl;
+    get_object_attributes, GetObjectAttributesInput -> GetObjectAttributesOutput => attributes;
+    get_object_tagging, GetObjectTaggingInput -> GetObjectTaggingOutput => tags_of_object;
+    head_bucket, HeadBucketInput -> HeadBucketOutput => bucket_head;
+    head_object, HeadObjectInput -> HeadObjectOutput => head;
+    list_buckets, ListBucketsInput -> ListBucketsOutput => all_buckets;
+    list_multipart_uploads, ListMultipartUploadsInput -> ListMultipartUploadsOutput => uploads;
+    list_object_versions, ListObjectVersionsInput -> ListObjectVersionsOutput => list_versions;
+    list_objects, ListObjectsInput -> ListObjectsOutput => list_v1;
+    list_objects_v2, ListObjectsV2Input -> ListObjectsV2Output => list_v2;
+    list_parts, ListPartsInput -> ListPartsOutput => parts;
+    put_bucket_tagging, PutBucketTaggingInput -> PutBucketTaggingOutput => tag_bucket;
+    put_object, PutObjectInput -> PutObjectOutput => put;
+    put_object_tagging, PutObjectTaggingInput -> PutObjectTaggingOutput => tag_object;
+    upload_part, UploadPartInput -> UploadPartOutput => part;
+    upload_part_copy, UploadPartCopyInput -> UploadPartCopyOutput => part_copy;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operations::OPERATIONS;
+    use super::METHODS;
+
+    /// `ListObjectsV2` is `list_objects_v2`.
+    fn method(operation: &str) -> String {
+        operation.chars().fold(String::new(), |mut name, c| {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_lowercase());
+            name
+        })
+    }
+
+    #[test]
+    fn every_operation_of_the_table_is_served_and_no_other() {
+        let named: Vec<String> = OPERATIONS.iter().map(|(name, _)| method(name)).collect();
+        assert_eq!(named.len(), METHODS.len());
+        for served in METHODS {
+            assert!(named.iter().any(|name| name == served), "{served} has no kind");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Objects: put, get, head, attributes, delete.
+
+use s3s::dto::{
+    Checksum as ChecksumDto, ChecksumMode, Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, DeletedObject, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,
+    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectAttributes, ObjectIdentifier,
+    PutObjectInput, PutObjectOutput, StorageClass,
+};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+
+use super::checksum::{self, set_checksum};
+use super::error::code_and_message;
+use super::headers::{
+    content_range, etag, etag_match, length, object_headers, range, read_conditions, set_object_headers, timestamp,
+    write_conditions,
+};
+use super::{Front, body, names, tagging};
+use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec, ReadConditions};
+
+/// Keys in one DeleteObjects request, at the most.
+const DELETES_MAX: usize = 1000;
+
+impl Front {
+    pub(super) async fn put(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let caller = names::caller(&request)?;
+        let expected = checksum::expected(&request.headers, request.trailing_headers.take())?;
+        let mut input = request.input;
+        let headers = object_headers!(input)?;
+        let (stream, fault) = body::incoming(input.body.take());
+        let put = PutObject {
+            bucket: names::bucket(&input.bucket)?,
+            key: names::key(&input.key)?,
+            body: stream,
+            content_length: input.content_length.and_then(|length| u64::try_from(length).ok()),
+            expected,
+            headers,
+            tags: tagging::from_header(input.tagging.as_deref())?,
+            conditions: write_conditions(input.if_match, input.if_none_match),
+        };
+        let stored = self.gateway.put_object(&caller, put).await.map_err(|error| fault.explain(error))?;
+        let mut output = PutObjectOutput { e_tag: Some(etag(stored.etag)), ..PutObjectOutput::default() };
+        if let Some(stored) = &stored.checksum {
+            set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
+            output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
+        }
+        Ok(S3Response::new(output))
+    }
+
+    pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let caller = names::caller(&request)?;
+        let input = request.input;
+        let (range, part_number) = piece(input.range, input.part_number)?;
+        let get = GetObject {
+            bucket: names::bucket(&input.bucket)?,
+            key: names::key(&input.key)?,
+            version: input.version_id,
+            range,
+            part_number,
+            conditions: read_conditions(
+                input.if_match,
+                input.if_none_match,
+                input.if_modified_since,
+                input.if_unmodified_since,
+            ),
+        };
+        let read = self.gateway.get_object(&caller, get).await?;
+        let size = read.object.size;
+        let mut output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            body: Some(body::outgoing(read.body)),
+            content_length: Some(length(read.range.end.saturating_sub(read.range.start))),
+            content_range: read.partial.then(|| content_range(&read.range, size)),
+            e_tag: Some(etag(read.object.etag.clone())),
+            last_modified: Some(timestamp(read.object.modified)),
+            parts_count: parts_count(&read.object, part_number),
+            tag_count: tag_count(&read.object),
+            ..GetObjectOutput::default()
+        };
+        // A checksum of the whole beside a part of it would make clients refuse good bytes.
+        if let Some(stored) = shown(&read.object, input.checksum_mode.as_ref(), read.partial) {
+            set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
+            output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
+        }
+        set_object_headers!(output, read.object.headers);
+        Ok(S3Response::new(output))
+    }
+
+    pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let caller = names::caller(&request)?;
+        let input = request.input;
+        let (range, part_number) = piece(input.range, input.part_number)?;
+        let get = GetObject {
+            bucket: names::bucket(&input.bucket)?,
+            key: names::key(&input.key)?,
+            version: input.version_id,
+            range,
+            part_number,
+            conditions: read_conditions(
+                input.if_match,
+                input.if_none_match,
+                input.if_modified_since,
+                input.if_unmodified_since,
+            ),
+        };
+        let head = self.gateway.head_object(&caller, get).await?;
+        let size = head.object.size;
+        let mut output = HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(length(head.range.end.saturating_sub(head.range.start))),
+            content_range: head.partial.then(|| content_range(&head.range, size)),
+            e_tag: Some(etag(head.object.etag.clone())),
+            last_modified: Some(timestamp(head.object.modified)),
+            parts_count: parts_count(&head.object, part_number),
+            tag_count: tag_count(&head.object),
+            ..HeadObjectOutput::default()
+        };
+        if let Some(stored) = shown(&head.object, input.checksum_mode.as_ref(), head.partial) {
+            set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
+            output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
+        }
+        set_object_headers!(output, head.object.headers);
+        let mut response = S3Response::new(output);
+        response.status = head.partial.then_some(http::StatusCode::PARTIAL_CONTENT);
+        Ok(response)
+    }
+
+    pub(super) async fn attributes(
+        &self,
+        request: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        let caller = names::caller(&request)?;
+        let input = request.input;
+        let get = GetObject {
+            bucket: names::bucket(&input.bucket)?,
+            key: names::key(&input.key)?,
+            version: input.version_id,
+            range: None,
+            part_number: None,
+            conditions: ReadConditions::default(),
+        };
+        let object = self.gateway.head_object(&caller, get).await?.object;
+        // SDKs send one header with a list, or one header for each.
+        let wants = |name: &str| {
+            let mut asked = input.object_attributes.iter().flat_map(|list| list.as_str().split(','));
+            asked.any(|attribute| attribute.trim() == name)
+        };
+        let mut output = GetObjectAttributesOutput {
+            last_modified: Some(timestamp(object.modified)),
+            ..GetObjectAttributesOutput::default()
+        };
+        output.e_tag = wants(ObjectAttributes::ETAG).then(|| etag(object.etag.clone()));
+        output.object_size = wants(ObjectAttributes::OBJECT_SIZE).then(|| length(object.size));
+        output.storage_class =
+            wants(ObjectAttributes::STORAGE_CLASS).then(|| StorageClass::from_static(StorageClass::STANDARD));
+        if let Some(parts) = object.parts_count.filter(|_| wants(ObjectAttributes::OBJECT_PARTS)) {
+            let total_parts_count = i32::try_from(parts).ok();
+            output.object_parts =
+                Some(GetObjectAttributesParts { total_parts_count, ..GetObjectAttributesParts::default() });
+        }
+        if let Some(stored) = object.checksum.as_ref().filter(|_| wants(ObjectAttributes::CHECKSUM)) {
+            let mut dto = ChecksumDto::default();
+            set_checksum!(dto, stored.checksum.algorithm, checksum::stored_text(stored));
+            dto.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
+            output.checksum = Some(dto);
+        }
+        Ok(S3Response::new(output))
+    }
+
+    pub(super) async fn delete(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let caller = names::caller(&request)?;
+        let input = request.input;
+        let bucket = names::bucket(&input.bucket)?;
+        let target = DeleteTarget {
+            key: names::key(&input.key)?,
+            version: input.version_id,
+            if_match: input.if_match.map(etag_match),
+        };
+        for (_, outcome) in self.gateway.delete_objects(&caller, &bucket, vec![target]).await? {
+            outcome?;
+        }
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    pub(super) async fn delete_many(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let caller = names::caller(&request)?;
+        let bucket = names::bucket(&request.input.bucket)?;
+        let Delete { objects, quiet } = request.input.delete;
+        if objects.is_empty() || objects.len() > DELETES_MAX {
+            return Err(S3Error::new(S3ErrorCode::MalformedXML));
+        }
+        let (targets, refused) = delete_targets(objects);
+        let mut errors = refused;
+        let mut deleted = Vec::new();
+        let outcomes = match targets.is_empty() {
+            true => Vec::new(),
+            false => self.gateway.delete_objects(&caller, &bucket, targets).await?,
+        };
+        for (target, outcome) in outcomes {
+            let (key, version_id) = (Some(target.key.as_str().to_owned()), target.version);
+            match outcome {
+                Ok(()) => deleted.push(DeletedObject { key, version_id, ..DeletedObject::default() }),
+                Err(error) => {
+                    let (code, message) = code_and_message(&error);
+                    errors.push(s3s::dto::Error { code: Some(code), key, message: Some(message), version_id });
+                }
+            }
+        }
+        let deleted = (quiet != Some(true) && !deleted.is_empty()).then_some(deleted);
+        let errors = (!errors.is_empty()).then_some(errors);
+        Ok(S3Response::new(DeleteObjectsOutput { deleted, errors, request_charged: None }))
+    }
+}
+
+/// The targets that can be keys, and an error for each that cannot.
+fn delete_targets(objects: Vec<ObjectIdentifier>) -> (Vec<DeleteTarget>, Vec<s3s::dto::Error>) {
+    let (mut targets, mut refused) = (Vec::with_capacity(objects.len()), Vec::new());
+    for object in objects {
+        match names::key(&object.key) {
+            Ok(key) => targets.push(DeleteTarget {
+                key,
+                version: object.version_id,
+                if_match: object.e_tag.map(|tag| crate::objects::EtagMatch::OneOf(vec![tag.into_value()])),
+            }),
+            Err(error) => refused.push(s3s::dto::Error {
+                code: Some(error.code().as_str().to_owned()),
+                key: names::echo(&object.key),
+                message: error.message().map(str::to_owned),
+                version_id: object.version_id,
+            }),
+        }
+    }
+    (targets, refused)
+}
+
+/// The range or the part that is asked for; not both.
+fn piece(asked: Option<s3s::dto::Range>, part_number: Option<i32>) -> S3Result<(Option<RangeSpec>, Option<u32>)> {
+    let part_number = part_number.map(names::part_number).transpose()?;
+    if asked.is_some() && part_number.is_some() {
+        let message = "Range and partNumber exclude each other";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
+    Ok((asked.map(range), part_number))
+}
+
+fn shown<'a>(
+    object: &'a ObjectView,
+    mode: Option<&ChecksumMode>,
+    partial: bool,
+) -> Option<&'a crate::objects::StoredChecksum> {
+    let asked = mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case(ChecksumMode::ENABLED));
+    object.checksum.as_ref().filter(|_| asked && !partial)
+}
+
+fn tag_count(object: &ObjectView) -> Option<i32> {
+    i32::try_from(object.tag_count).ok().filter(|count| *count > 0)
+}
+
+/// `x-amz-mp-parts-count` comes where a part was asked for.
+fn parts_count(object: &ObjectView, part_number: Option<u32>) -> Option<i32> {
+    part_number?;
+    object.parts_count.and_then(|parts| i32::try_from(parts).ok())
+}

@@ -1,0 +1,86 @@
+//! Which S3 operations the gateway knows, and what each is in the words of the law and the log.
+//!
+//! An operation that is not in this table is refused with `NotImplemented` once its signature is verified, whatever the
+//! protocol crate below would make of it: so no operation can reach data without a kind that a decision can name.
+
+use domicile_types::OperationKind;
+
+/// Every operation that is served, by its S3 name.
+pub const OPERATIONS: &[(&str, OperationKind)] = &[
+    ("AbortMultipartUpload", OperationKind::AbortMultipartUpload),
+    ("CompleteMultipartUpload", OperationKind::CompleteMultipartUpload),
+    ("CopyObject", OperationKind::CopyObject),
+    ("CreateBucket", OperationKind::CreateBucket),
+    ("CreateMultipartUpload", OperationKind::CreateMultipartUpload),
+    ("DeleteBucket", OperationKind::DeleteBucket),
+    ("DeleteBucketTagging", OperationKind::ConfigureBucket),
+    ("DeleteObject", OperationKind::DeleteObject),
+    ("DeleteObjectTagging", OperationKind::TagObject),
+    ("DeleteObjects", OperationKind::DeleteObject),
+    ("GetBucketAcl", OperationKind::HeadBucket),
+    ("GetBucketLocation", OperationKind::HeadBucket),
+    ("GetBucketTagging", OperationKind::HeadBucket),
+    ("GetBucketVersioning", OperationKind::HeadBucket),
+    ("GetObject", OperationKind::GetObject),
+    ("GetObjectAcl", OperationKind::HeadObject),
+    ("GetObjectAttributes", OperationKind::HeadObject),
+    ("GetObjectTagging", OperationKind::HeadObject),
+    ("HeadBucket", OperationKind::HeadBucket),
+    ("HeadObject", OperationKind::HeadObject),
+    ("ListBuckets", OperationKind::ListBuckets),
+    ("ListMultipartUploads", OperationKind::ListUploads),
+    ("ListObjectVersions", OperationKind::ListObjects),
+    ("ListObjects", OperationKind::ListObjects),
+    ("ListObjectsV2", OperationKind::ListObjects),
+    ("ListParts", OperationKind::ListUploads),
+    ("PutBucketTagging", OperationKind::ConfigureBucket),
+    ("PutObject", OperationKind::PutObject),
+    ("PutObjectTagging", OperationKind::TagObject),
+    ("UploadPart", OperationKind::UploadPart),
+    ("UploadPartCopy", OperationKind::UploadPart),
+];
+
+/// Operations whose XML documents may be large: a thousand keys of 1,024 bytes, or ten thousand parts with checksums.
+const LARGE_DOCUMENTS: [&str; 2] = ["CompleteMultipartUpload", "DeleteObjects"];
+
+/// The longest XML document of an operation in [`LARGE_DOCUMENTS`], in bytes.
+pub(super) const LARGE_DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The longest XML document of any other operation, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// What an operation is, by its S3 name; `None` where it is not served.
+#[must_use]
+pub fn operation_kind(name: &str) -> Option<OperationKind> {
+    OPERATIONS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+}
+
+/// The longest XML document that an operation may send, in bytes.
+pub(super) fn document_bytes_max(name: &str) -> usize {
+    if LARGE_DOCUMENTS.contains(&name) { LARGE_DOCUMENT_BYTES_MAX } else { DOCUMENT_BYTES_MAX }
+}
+
+/// Whether an operation streams object bytes in, which have limits of their own.
+pub(super) fn streams_in(name: &str) -> bool {
+    matches!(name, "PutObject" | "UploadPart")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_named_once_and_sorted() {
+        let names: Vec<&str> = OPERATIONS.iter().map(|(name, _)| *name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+    }
+
+    #[test]
+    fn an_operation_that_is_not_served_has_no_kind() {
+        assert_eq!(operation_kind("PutBucketPolicy"), None);
+        assert_eq!(operation_kind("GetObject"), Some(OperationKind::GetObject));
+    }
+}

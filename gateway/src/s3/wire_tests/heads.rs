@@ -1,0 +1,152 @@
+//! Who asks, for what, and how the head is written.
+
+use super::client::{Ask, UNSIGNED, Wire, amz_date, hmac, sha256_hex, signing_key};
+use super::{ACCESS_KEY, LARGE_BYTES, SECRET_KEY, start};
+
+async fn refused(ask: &Ask) -> (u16, String) {
+    let (address, seen, server) = start();
+    let answer = Wire::connect(address).await.ask(ask, b"").await;
+    assert!(seen.stored().is_empty());
+    server.stop().await;
+    (answer.status, answer.code().to_owned())
+}
+
+#[tokio::test]
+async fn an_anonymous_request_is_denied_with_a_request_id() {
+    let (address, _, server) = start();
+    let mut wire = Wire::connect(address).await;
+    wire.send(Ask::new("GET", "/bucket/key").head(None)).await;
+    let answer = wire.answer("GET").await;
+    assert_eq!((answer.status, answer.code()), (403, "AccessDenied"));
+    let id = answer.header("x-amz-request-id").unwrap();
+    assert!(answer.body.contains(&format!("<RequestId>{id}</RequestId>")), "{}", answer.body);
+    assert!(answer.body.contains("<Resource>/bucket/key</Resource>"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_clocks_are_told_apart() {
+    let ask = || Ask::new("GET", "/bucket/key");
+    assert_eq!(refused(&Ask { secret: "wrong", ..ask() }).await, (403, "SignatureDoesNotMatch".into()));
+    assert_eq!(refused(&Ask { access_key: "NOBODY", ..ask() }).await, (403, "InvalidAccessKeyId".into()));
+    assert_eq!(refused(&Ask { date: amz_date(-1000), ..ask() }).await, (403, "RequestTimeTooSkewed".into()));
+    assert_eq!(refused(&Ask { date: amz_date(1000), ..ask() }).await, (403, "RequestTimeTooSkewed".into()));
+}
+
+#[tokio::test]
+async fn an_unknown_payload_mode_is_refused() {
+    for mode in
+        ["STREAMING-UNSIGNED-PAYLOAD", "unsigned-payload", "deadbeef", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"]
+    {
+        let (status, code) = refused(&Ask::new("PUT", "/bucket/key").header("content-length", "0").mode(mode)).await;
+        assert!((400..=501).contains(&status) && !code.is_empty(), "{mode}: {status} {code}");
+    }
+}
+
+#[tokio::test]
+async fn signature_version_2_is_refused() {
+    let (address, _, server) = start();
+    let mut wire = Wire::connect(address).await;
+    let head = Ask::new("GET", "/bucket/key").head(Some(&format!("AWS {ACCESS_KEY}:c2lnbmF0dXJl")));
+    wire.send(head).await;
+    assert_eq!(wire.answer("GET").await.status, 403);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_amz_header_that_was_not_signed_is_refused() {
+    let (address, seen, server) = start();
+    let mut wire = Wire::connect(address).await;
+    let head = Ask::new("PUT", "/bucket/key").header("content-length", "0").signed();
+    // A presigned PUT must not become a copy of somebody's choosing.
+    wire.send(head.replace("\r\n\r\n", "\r\nx-amz-copy-source: /bucket/other\r\n\r\n")).await;
+    let answer = wire.answer("PUT").await;
+    assert_eq!((answer.status, answer.code()), (403, "AccessDenied"));
+    assert!(seen.stored().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn operations_that_are_not_served_are_not_implemented() {
+    for (method, query) in [("GET", "policy="), ("PUT", "versioning="), ("GET", "cors="), ("PUT", "lifecycle=")] {
+        let (status, code) = refused(&Ask::new(method, "/bucket").query(query).header("content-length", "0")).await;
+        assert_eq!((status, code.as_str()), (501, "NotImplemented"), "{method} {query}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_opaque_and_reach_the_use_case_unchanged() {
+    let (address, seen, server) = start();
+    let mut wire = Wire::connect(address).await;
+    for (path, key) in [
+        ("/bucket/a/../b", "a/../b"),
+        ("/bucket//a//b/", "/a//b/"),
+        ("/bucket/..", ".."),
+        ("/bucket/./a", "./a"),
+        ("/bucket/a%20b%2Bc%3D%25", "a b+c=%"),
+        ("/bucket/%E6%95%B0%E6%8D%AE", "数据"),
+        ("/bucket/env%3A/x", "env:/x"),
+    ] {
+        let answer = wire.ask(&Ask::new("PUT", path).header("content-length", "0"), b"").await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert_eq!(seen.stored().pop().unwrap().0, key);
+    }
+    let longest = "k".repeat(1024);
+    let answer = wire.ask(&Ask::new("PUT", format!("/bucket/{longest}")).header("content-length", "0"), b"").await;
+    assert_eq!(answer.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_are_refused() {
+    let put = |path: String| Ask::new("PUT", path).header("content-length", "0");
+    let too_long = put(format!("/bucket/{}", "k".repeat(1025)));
+    assert_eq!(refused(&too_long).await, (400, "KeyTooLongError".into()));
+    assert_eq!(refused(&put("/bucket/a%00b".into())).await, (400, "InvalidArgument".into()));
+    assert_eq!(refused(&put("/bucket/a%FFb".into())).await, (400, "InvalidURI".into()));
+}
+
+#[tokio::test]
+async fn a_presigned_url_works_until_it_expires() {
+    let (address, _, server) = start();
+    for (age, expires, status) in [(0, 60, 200), (-120, 60, 403)] {
+        let date = amz_date(age);
+        let scope = format!("{}/cn/s3/aws4_request", &date[..8]);
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={ACCESS_KEY}%2F{}&X-Amz-Date={date}\
+             &X-Amz-Expires={expires}&X-Amz-SignedHeaders=host",
+            scope.replace('/', "%2F")
+        );
+        let canonical = format!("HEAD\n/bucket/key\n{query}\nhost:test\n\nhost\n{UNSIGNED}");
+        let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256_hex(canonical.as_bytes()));
+        let signature = data_encoding::HEXLOWER.encode(&hmac(&signing_key(SECRET_KEY, &date), to_sign.as_bytes()));
+        let mut wire = Wire::connect(address).await;
+        wire.send(format!("HEAD /bucket/key?{query}&X-Amz-Signature={signature} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        assert_eq!(wire.answer("HEAD").await.status, status, "{age}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn head_tells_the_length_and_the_connection_goes_on() {
+    let (address, _, server) = start();
+    let mut wire = Wire::connect(address).await;
+    for _ in 0..2 {
+        let answer = wire.ask(&Ask::new("HEAD", "/bucket/key"), b"").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-length"), Some(LARGE_BYTES.to_string().as_str()));
+    }
+    let answer = wire.ask(&Ask::new("HEAD", "/bucket/key").header("x-amz-acl", "public-read"), b"").await;
+    assert_eq!((answer.status, answer.body.as_str()), (400, ""));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_spoofed_forwarded_address_is_not_believed() {
+    let (address, seen, server) = start();
+    let mut wire = Wire::connect(address).await;
+    let ask = Ask::new("PUT", "/bucket/key").header("content-length", "0").header("x-forwarded-for", "198.51.100.7");
+    assert_eq!(wire.ask(&ask, b"").await.status, 200);
+    assert_eq!(seen.0.lock().callers[0].address, Some("127.0.0.1".parse().unwrap()));
+    server.stop().await;
+}

@@ -1,0 +1,142 @@
+//! The sweeper: takes the shards of what is no more away from the nodes, each deletion decided, logged and receipted.
+//!
+//! The data key of a deleted object is gone the moment its row is; what is left on nodes cannot be read any more. Sweeping
+//! frees their space. A node that does not answer is asked again later, for as long as it takes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domicile_types::{Classification, NodeId, OperationKind, OutcomeStatus, RequestId, ShardCid};
+use futures::future::join_all;
+
+use crate::catalog::{CatalogError, Sweep};
+use crate::fleet::Ticketed;
+use crate::objects::{Gateway, Matter, Scope};
+use crate::state::{Held, LeaseName, acquire_lease};
+
+/// How often the sweeper looks for work when there is none.
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the lease is taken for; taken anew before every page.
+const LEASE_MILLIS: u64 = 60_000;
+/// How long a node that did not answer is left alone.
+const RETRY_MILLIS: u64 = 60_000;
+
+/// Pages that one round takes on.
+const PAGES_AT_ONCE: usize = 16;
+
+/// Runs until it is aborted.
+pub(crate) async fn run(gateway: Gateway) {
+    let mut reaped = false;
+    loop {
+        let round = async {
+            if !reaped {
+                reap(&gateway).await?;
+                reaped = true;
+            }
+            sweep_some(&gateway).await
+        };
+        match round.await {
+            Ok(true) => {}
+            Ok(false) => tokio::time::sleep(IDLE_INTERVAL).await,
+            Err(error) => {
+                tracing::warn!(%error, "sweep put off");
+                tokio::time::sleep(IDLE_INTERVAL).await;
+            }
+        }
+    }
+}
+
+/// Why a page could not be swept now.
+#[derive(Debug, thiserror::Error)]
+enum SweepError {
+    #[error("the catalog refused")]
+    Catalog(#[from] CatalogError),
+    #[error("the deletion could not be decided or logged: {0}")]
+    Logged(#[from] crate::objects::Error),
+}
+
+/// Bodies that a process before this one began and did not end become garbage. A metadata store on this machine's disk has
+/// one process at a time, so whoever is not this one is gone.
+async fn reap(gateway: &Gateway) -> Result<(), SweepError> {
+    let lease = lease(gateway).await?;
+    let alive = vec![gateway.catalog.process()];
+    while gateway.catalog.reap_orphans(&lease, alive.clone(), gateway.clock.now()).await? > 0 {}
+    Ok(())
+}
+
+async fn lease(gateway: &Gateway) -> Result<Held, SweepError> {
+    let (store, owner) = (std::sync::Arc::clone(gateway.catalog.store()), gateway.catalog.process());
+    let acquired = tokio::task::spawn_blocking(move || {
+        acquire_lease(&*store, &LeaseName::new("sweep"), owner, LEASE_MILLIS)
+    });
+    let lease = acquired.await.map_err(|_| CatalogError::ShuttingDown)?;
+    Ok(lease.map_err(CatalogError::from)?)
+}
+
+/// Sweeps some pages of shards; `false` when nothing is due.
+async fn sweep_some(gateway: &Gateway) -> Result<bool, SweepError> {
+    let lease = lease(gateway).await?;
+    let sweeps = gateway.catalog.next_sweeps(&lease, gateway.clock.now(), PAGES_AT_ONCE).await?;
+    let mut done = Vec::new();
+    for sweep in &sweeps {
+        if delete_shards(gateway, sweep, &lease).await? {
+            done.push(sweep.clone());
+        } else {
+            let due = gateway.clock.now().plus_millis(RETRY_MILLIS);
+            gateway.catalog.postpone_sweep(&lease, sweep, due).await?;
+        }
+    }
+    gateway.catalog.finish_sweeps(&lease, &done).await?;
+    Ok(!sweeps.is_empty())
+}
+
+/// Whether every node has deleted, or does not have, its shards of the page.
+async fn delete_shards(gateway: &Gateway, sweep: &Sweep, lease: &Held) -> Result<bool, SweepError> {
+    let mut by_node: BTreeMap<NodeId, Vec<ShardCid>> = BTreeMap::new();
+    for shard in &sweep.shards {
+        by_node.entry(shard.node).or_default().push(shard.cid);
+    }
+    if by_node.is_empty() {
+        return Ok(true);
+    }
+    let ticketed = ticket(gateway, sweep, lease, by_node.keys()).await?;
+    let deletions = by_node.iter().map(|(node, cids)| delete_at(gateway, &ticketed, *node, cids));
+    let all_gone = join_all(deletions).await.into_iter().all(|gone| gone);
+    let status = if all_gone { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
+    drop(ticketed.finish(status, 0, 0));
+    Ok(all_gone)
+}
+
+async fn delete_at(gateway: &Gateway, ticketed: &Ticketed, node: NodeId, cids: &[ShardCid]) -> bool {
+    for cid in cids {
+        if let Err(error) = gateway.nodes.delete(node, ticketed, cid).await {
+            tracing::debug!(%node, %cid, %error, "a shard could not be deleted yet");
+            return false;
+        }
+    }
+    true
+}
+
+/// Decides and logs the deletion. Whoever enrolled a node may have its shards deleted, wherever it is.
+async fn ticket<'a>(
+    gateway: &Gateway,
+    sweep: &Sweep,
+    lease: &Held,
+    nodes: impl Iterator<Item = &'a NodeId>,
+) -> Result<Ticketed, SweepError> {
+    let origin = &sweep.garbage.origin;
+    let roster = gateway.directory.roster();
+    let matter = Matter {
+        operation: OperationKind::Sweep,
+        packs: &origin.packs,
+        classification: &Classification::default(),
+        bucket: Some(&origin.bucket),
+        key: None,
+        nodes: nodes.filter_map(|node| roster.get(node)).map(domicile_placement::NodeRecord::facts).collect(),
+    };
+    let scope = Scope { data: Some(sweep.garbage.data), epoch: lease.epoch(), ..Scope::default() };
+    let request = RequestId::from_bytes(gateway.clock.random());
+    let intent = gateway.authorize_background(&origin.tenant, "sweeper", request, &matter, scope).await?;
+    let unfit = || crate::objects::Error::Unavailable("the ticket does not fit a header".to_owned());
+    Ok(Ticketed::new(intent).ok_or_else(unfit)?)
+}

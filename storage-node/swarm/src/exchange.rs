@@ -18,7 +18,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
-use libp2p::swarm::handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound};
+use libp2p::swarm::handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, ProtocolsChange};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
     NotifyHandler, Stream, StreamUpgradeError, SubstreamProtocol, SupportedProtocols, THandler, THandlerInEvent,
@@ -151,6 +151,18 @@ impl ExchangeHandler {
             other => other,
         };
     }
+
+    fn own_protocols_changed(&mut self, change: ProtocolsChange<'_>) {
+        if self.own.on_protocols_change(change) {
+            self.reports.push_back(Report::OwnProtocols(names(&self.own)));
+        }
+    }
+
+    fn peer_protocols_changed(&mut self, change: ProtocolsChange<'_>) {
+        if self.remote.on_protocols_change(change) {
+            self.reports.push_back(Report::PeerProtocols(names(&self.remote)));
+        }
+    }
 }
 
 impl ConnectionHandler for ExchangeHandler {
@@ -200,16 +212,8 @@ impl ConnectionHandler for ExchangeHandler {
             ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
                 self.outbound_ended(!matches!(error, StreamUpgradeError::NegotiationFailed));
             }
-            ConnectionEvent::LocalProtocolsChange(change) => {
-                if self.own.on_protocols_change(change) {
-                    self.reports.push_back(Report::OwnProtocols(names(&self.own)));
-                }
-            }
-            ConnectionEvent::RemoteProtocolsChange(change) => {
-                if self.remote.on_protocols_change(change) {
-                    self.reports.push_back(Report::PeerProtocols(names(&self.remote)));
-                }
-            }
+            ConnectionEvent::LocalProtocolsChange(change) => self.own_protocols_changed(change),
+            ConnectionEvent::RemoteProtocolsChange(change) => self.peer_protocols_changed(change),
             _ => {}
         }
     }

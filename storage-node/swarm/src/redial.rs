@@ -124,6 +124,7 @@ fn spread(own: Option<NodeId>, peer: &NodeId, failures: u32) -> u8 {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an instant is opaque: a test can only start from the real one")]
 mod tests {
     use domicile_types::IdentityKey;
 

@@ -109,6 +109,24 @@ async fn an_announcement_that_is_too_large_is_refused_by_its_author_and_by_its_r
 }
 
 #[tokio::test]
+async fn gossip_that_is_just_too_large_is_refused_though_the_codec_lets_it_through() {
+    let lax = Limits { announcement_bytes_max: 1 << 20, ..Limits::default() };
+    let rogue = member_with(2, &[1], &[], lax);
+    // The reader seeks the rogue and not the other way round: the rogue hands nothing over once gossip runs.
+    let reader = member(1, &[2], &[&rogue]);
+    let mut at_reader = reader.announcements();
+    eventually("connected", || rogue.connected() == vec![node(1)]).await;
+    for round in 0..3u8 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let refused = reader.counts().refused;
+        rogue.announce(vec![round; ANNOUNCEMENT_BYTES_MAX + 100]).unwrap();
+        eventually("refused", || reader.counts().refused > refused).await;
+    }
+    rogue.announce(b"small".to_vec()).unwrap();
+    assert_eq!(hear(&mut at_reader, node(2), b"small").await, vec![]);
+}
+
+#[tokio::test]
 async fn a_reader_that_does_not_read_keeps_the_newest_and_the_loss_is_counted() {
     let gateway = member(1, &[2], &[]);
     let mut reader = gateway.announcements();

@@ -36,7 +36,8 @@ fn noise(bytes: usize) -> Vec<u8> {
 /// Sends `plain` through an encoder in pieces of `piece` bytes.
 fn encode(plain: &[u8], piece: usize, suite: SuiteId, profile: CodeProfile, seed: u8) -> Vec<SealedSegment> {
     let pool = BufferPool::new(sealed_bytes_max(profile), 1);
-    let bytes_expected = (piece % 2 == 0).then_some(plain.len() as u64);
+    // Known, unknown, and wrongly announced.
+    let bytes_expected = [Some(plain.len() as u64), None, Some(10)][piece % 3];
     let config = EncoderConfig { context: context(), suite, profile, bytes_expected, pool };
     let mut encoder = Encoder::new(&key(), config, SaltSeed::from_random([seed; 32]));
     let mut sealed = Vec::new();

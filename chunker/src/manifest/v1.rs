@@ -166,6 +166,9 @@ pub(super) fn decode_segments_page(
     page: u32,
     bytes: &[u8],
 ) -> Result<Vec<SegmentRecord>, ManifestError> {
+    if page >= segment_pages(entry) {
+        return Err(ManifestError::Malformed { field: "page number" });
+    }
     let per_page = segments_per_page(entry.profile);
     let first = u64::from(page) * per_page;
     let count = entry.cut().segments().saturating_sub(first).min(per_page);
@@ -319,4 +322,68 @@ fn read_table(reader: &mut Reader<'_>, bytes: u64) -> Result<(Content, u64), Man
 /// k and m as bytes. A profile has at most 128 shards.
 fn split(profile: CodeProfile) -> (u8, u8) {
     (u8::try_from(profile.k()).unwrap_or(u8::MAX), u8::try_from(profile.m()).unwrap_or(u8::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tenant() -> TenantId {
+        TenantId::parse("tenant-a").unwrap()
+    }
+
+    fn entry(number: u16, bytes: u64, k: u8) -> Vec<u8> {
+        let mut out = number.to_be_bytes().to_vec();
+        out.extend_from_slice(&bytes.to_be_bytes());
+        out.extend_from_slice(&[1, k, 2]);
+        out.extend_from_slice(&[7; SealId::BYTES]);
+        out
+    }
+
+    /// Heads of every kind, as bytes.
+    fn any_head() -> impl Strategy<Value = Vec<u8>> {
+        let kinds = prop_oneof![
+            Just((5 << 20, [&[INLINE][..], &entry(0, 5 << 20, 4), &[8; 2 * 248 + 16]].concat())),
+            Just((1 << 30, [&[PAGED][..], &entry(0, 1 << 30, 4)].concat())),
+            Just((12, [&[LISTED, 0, 2][..], &entry(3, 5, 1), &entry(9, 7, 1)].concat())),
+            Just((600, [&[TABLED, 2, 0x58][..], &[7; SealId::BYTES], &[0; 8], &558u64.to_be_bytes()].concat())),
+        ];
+        kinds.prop_map(|(bytes, rest): (u64, Vec<u8>)| {
+            [&[1; 32][..], &bytes.to_be_bytes(), b"\x02\x01a\x02eu", &rest].concat()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_decodes_encodes_to_the_same_bytes(
+            head in any_head(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+            is_cut in prop::bool::weighted(0.2),
+        ) {
+            let whole = decode_head(tenant(), &head).map(|manifest| encode_head(&manifest));
+            prop_assert_eq!(whole.as_ref(), Ok(&head));
+            let mut mutated = head.clone();
+            mutated[at.index(head.len())] = byte;
+            if is_cut {
+                mutated.truncate(cut.index(head.len()));
+            }
+            if let Ok(manifest) = decode_head(tenant(), &mutated) {
+                prop_assert_eq!(encode_head(&manifest), mutated);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), page in any::<u32>()) {
+            if let Ok(manifest) = decode_head(tenant(), &bytes) {
+                prop_assert_eq!(encode_head(&manifest), bytes.clone());
+            }
+            let whole = decode_entry(&entry(0, 1 << 40, 4)).unwrap();
+            prop_assert!(decode_segments_page(&whole, page, &bytes).is_err());
+            let table = Table { parts: 600, seal: whole.seal, starts: vec![0, 558] };
+            prop_assert!(decode_parts_page(&table, page, &bytes).is_err());
+        }
+    }
 }

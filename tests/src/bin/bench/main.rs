@@ -1,0 +1,154 @@
+//! `domicile-bench`: what Domicile costs in time, processor and memory. `cargo xtask bench` builds and runs it.
+//!
+//! *In scope*: the chunker against its parts, the whole path through gateway and nodes as processes of their own (those that
+//! `domicile demo` starts), many large uploads at once, and the audit log on a real disk.
+//!
+//! *Out of scope*: judging. Every figure says what it is, ratios are taken within one run, and nothing fails for being slow.
+
+mod chunker;
+mod client;
+mod disk;
+mod fleet;
+mod intents;
+mod objects;
+mod parts;
+mod pattern;
+mod process;
+mod report;
+mod sigv4;
+mod stopwatch;
+mod uploads;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::fleet::Fleet;
+use crate::report::Report;
+
+/// Measures Domicile on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "domicile-bench")]
+struct Options {
+    /// Measure only these; all if not given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Section>,
+    /// More of everything: steadier figures, some four times as long.
+    #[arg(long)]
+    full: bool,
+    /// GiB of each of the 16 uploads at once. Memory does not depend on it once all of them flow; the disk must hold 24
+    /// times as much. Unset: 0.25, or 1 with `--full`.
+    #[arg(long, value_name = "GIB")]
+    upload_gib: Option<f64>,
+    /// Where the measured fleet and log keep their data: on the disk that is to be measured. Emptied before and after.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    data_dir: PathBuf,
+    /// Where the figures are written as JSON.
+    #[arg(long, value_name = "FILE", default_value = "target/bench.json")]
+    json: PathBuf,
+    /// The jurisdiction packs that intents are decided by.
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    policies: PathBuf,
+    /// The program to measure; `cargo xtask bench` names the one it built.
+    #[arg(long, value_name = "FILE", env = "DOMICILE_BIN")]
+    domicile: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The load client: reads an order from standard input, prints what came of it. Started by the benchmark itself.
+    #[command(hide = true)]
+    LoadClient,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// Encoding and decoding against their parts.
+    Chunker,
+    /// Intents per second on a real log.
+    Intents,
+    /// PUT, GET and ranges through gateway and nodes.
+    Objects,
+    /// Sixteen large uploads at once.
+    Uploads,
+}
+
+/// How much of everything is done.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    /// 1 for the quick run.
+    times: u32,
+    upload_bytes: u64,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match options.command {
+        Some(Command::LoadClient) => client::run_order(),
+        None => measure(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("domicile-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let effort = options.effort()?;
+    let wants = |section| options.only.is_empty() || options.only.contains(&section);
+    let mut report = Report::begin(options.full);
+    // Within a folder of our own name, so that a mistyped --data-dir is never emptied.
+    let folder = options.data_dir.join("domicile-bench");
+    disk::empty(&folder)?;
+    if wants(Section::Chunker) {
+        chunker::run(&mut report, effort)?;
+    }
+    if wants(Section::Intents) {
+        report.add(intents::run(&folder.join("log"), &options.policies, effort)?);
+    }
+    if wants(Section::Objects) || wants(Section::Uploads) {
+        if wants(Section::Uploads) {
+            uploads::check_space(&folder, effort)?;
+        }
+        let fleet = Fleet::start(&options.domicile()?, &folder.join("fleet"))?;
+        if wants(Section::Objects) {
+            report.add(objects::run(&fleet, effort)?);
+        }
+        if wants(Section::Uploads) {
+            report.add(uploads::run(&fleet, effort)?);
+        }
+        fleet.stop()?;
+    }
+    disk::remove(&folder)?;
+    report.write(&options.json)
+}
+
+impl Options {
+    fn effort(&self) -> Result<Effort> {
+        let gib = self.upload_gib.unwrap_or(if self.full { 1.0 } else { 0.25 });
+        if !(0.001..=5.0).contains(&gib) {
+            bail!("--upload-gib is {gib}: take 0.001 to 5, the most that S3 allows one PUT");
+        }
+        Ok(Effort { times: if self.full { 4 } else { 1 }, upload_bytes: stopwatch::whole(gib * 1_073_741_824.0) })
+    }
+
+    fn domicile(&self) -> Result<PathBuf> {
+        let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("domicile"));
+        let path = match &self.domicile {
+            Some(path) => path.clone(),
+            None => beside().context("this program does not know where it is: give --domicile FILE")?,
+        };
+        if !Path::is_file(&path) {
+            bail!("{} is not there: run `cargo xtask bench`, or give --domicile FILE", path.display());
+        }
+        Ok(path)
+    }
+}

@@ -222,7 +222,7 @@ pub(crate) fn blind_writes_do_not_conflict(store: &dyn Store) -> Done {
     Ok(())
 }
 
-pub(crate) fn concurrent_counters_lose_no_increment(store: &dyn Store) -> Done {
+pub(crate) fn a_crowd_on_one_counter_loses_no_increment_and_nobody_gives_up(store: &dyn Store) -> Done {
     let increment = |key: &str| {
         transact(store, IfLost::Report, |tx| {
             let count = tx.get(key.as_bytes())?.map_or(0, |row| u64::from_be_bytes(row.value.try_into().unwrap()));
@@ -230,13 +230,11 @@ pub(crate) fn concurrent_counters_lose_no_increment(store: &dyn Store) -> Done {
         })
     };
     std::thread::scope(|scope| {
-        for thread in 0..8 {
-            scope.spawn(move || (0..50).for_each(|_| increment(["left", "right"][thread % 2]).unwrap()));
+        for _ in 0..32 {
+            scope.spawn(move || (0..8).for_each(|_| increment("visits").unwrap()));
         }
     });
-    for key in ["left", "right"] {
-        assert_eq!(value_of(store, key)?, Some(200_u64.to_be_bytes().to_vec()));
-    }
+    assert_eq!(value_of(store, "visits")?, Some(256_u64.to_be_bytes().to_vec()));
     Ok(())
 }
 
@@ -412,7 +410,7 @@ macro_rules! conformance {
                 rows_come_back_in_the_order_of_their_bytes, empty_values_are_values, a_transaction_reads_its_own_writes,
                 a_session_sees_one_snapshot, a_changed_read_is_a_conflict, a_deleted_read_is_a_conflict,
                 a_phantom_is_a_conflict, write_skew_is_a_conflict, a_scan_depends_only_on_what_it_saw,
-                blind_writes_do_not_conflict, concurrent_counters_lose_no_increment, versions_grow_and_can_be_required,
+                blind_writes_do_not_conflict, a_crowd_on_one_counter_loses_no_increment_and_nobody_gives_up, versions_grow_and_can_be_required,
                 a_required_row_that_changes_before_the_commit_is_found_out, limits_hold, an_error_writes_nothing,
                 a_change_is_made_once_per_idempotency_key);
 

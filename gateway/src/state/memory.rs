@@ -15,11 +15,13 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
+/// Values of one key by the commit that wrote them, oldest first; `None`: deleted.
+type History = Vec<(u64, Option<Vec<u8>>)>;
+
 #[derive(Default)]
 struct State {
     committed: u64,
-    /// Per key, its values by the commit that wrote them, oldest first; `None`: deleted.
-    rows: BTreeMap<Vec<u8>, Vec<(u64, Option<Vec<u8>>)>>,
+    rows: BTreeMap<Vec<u8>, History>,
     /// How many sessions are open at each commit.
     sessions: BTreeMap<u64, usize>,
 }
@@ -76,7 +78,7 @@ impl Session for MemorySession<'_> {
 
     fn commit(self: Box<Self>, reads: Reads, writes: Writes) -> Result<Version, CommitError> {
         let mut state = self.store.state.lock();
-        let changed = |history: &Vec<(u64, Option<Vec<u8>>)>| history.last().is_some_and(|(v, _)| *v > self.at);
+        let changed = |history: &History| history.last().is_some_and(|(v, _)| *v > self.at);
         let key_changed = reads.keys.iter().any(|key| state.rows.get(key).is_some_and(changed));
         let range_changed = reads
             .ranges

@@ -45,6 +45,7 @@ pub use memory::MemoryStore;
 pub use rocks::{OpenError, RocksConfig, RocksStore};
 pub(crate) use store::after_prefix;
 pub use store::{
-    CommitError, KeyRange, KeyedRow, Order, Reads, Row, Session, Store, StoreClock, StoreError, Version, Writes,
+    CommitError, KeyBounds, KeyRange, KeyedRow, Order, Reads, Row, Session, Store, StoreClock, StoreError, Version,
+    Writes,
 };
 pub use transact::{IdempotencyKey, IfLost, Read, Tx, View, forget_idempotency_rows, transact, view};

@@ -70,6 +70,9 @@ pub enum Order {
     Descending,
 }
 
+/// A range as `BTreeMap::range` takes it.
+pub type KeyBounds<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
 /// Keys from `start` (included) to `end` (excluded; `None`: to the last key there is).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
@@ -141,7 +144,7 @@ impl KeyRange {
 
     /// As the bounds that `BTreeMap::range` takes; `None` when empty (which it would panic on).
     #[must_use]
-    pub fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub fn bounds(&self) -> Option<KeyBounds<'_>> {
         let end = self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         (!self.is_empty()).then_some((Bound::Included(self.start.as_slice()), end))
     }

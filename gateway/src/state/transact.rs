@@ -3,12 +3,22 @@
 use std::time::Duration;
 
 use domicile_types::UnixMillis;
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::{StoredRow, decode, encode};
 use super::limits;
 use super::store::{CommitError, KeyRange, KeyedRow, Order, Reads, Row, Session, Store, StoreError, Version, Writes};
+
+/// A transaction that met this many conflicts waits for its turn among those that did, so that a crowd on one row gets through
+/// in order: then only newcomers can be in its way.
+const CONFLICTS_BEFORE_TURN: u32 = 8;
+/// How long it waits before it tries without.
+const TURN_WAIT: Duration = Duration::from_secs(1);
+/// How much longer each of the first retries waits; the first goes at once.
+const BACK_OFF: Duration = Duration::from_micros(100);
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The first byte of idempotency rows' keys.
 const IDEMPOTENCY_TABLE: u8 = b'i';
@@ -209,7 +219,8 @@ fn covered(range: &KeyRange, rows: &[KeyedRow], asked: usize, order: Order) -> K
     }
 }
 
-/// Runs `body` in a transaction and commits it; runs it again as long as it conflicts with others.
+/// Runs `body` in a transaction and commits it; runs it again as long as it conflicts with others. Blocks: not for async
+/// code.
 ///
 /// An error of `body` writes nothing. With [`IfLost::LookUp`], a change that is found to be made already is not made again:
 /// the result that was recorded with it is returned.
@@ -223,6 +234,14 @@ where
     E: From<StoreError>,
 {
     for attempt in 0..limits::ATTEMPTS_MAX {
+        let _turn = match attempt {
+            0 => None,
+            few if few < CONFLICTS_BEFORE_TURN => {
+                std::thread::sleep(BACK_OFF * (few - 1));
+                None
+            }
+            _ => TURN.try_lock_for(TURN_WAIT),
+        };
         let mut tx = Tx { session: store.begin()?, reads: Reads::default(), writes: Writes::default(), bytes: 0 };
         if let IfLost::LookUp(key) = &if_lost
             && let Some(recorded) = tx.get_row::<Recorded>(&key.0)?
@@ -237,14 +256,13 @@ where
         }
         match tx.commit() {
             Ok(()) => return Ok(result),
-            Err(CommitError::Conflict) => back_off(attempt),
+            Err(CommitError::Conflict) => {}
             Err(CommitError::Unknown { reason }) if if_lost == IfLost::Report => {
                 return Err(StoreError::CommitUnknown { reason }.into());
             }
             // The next attempt finds the idempotency row, or makes the change: never both, as both would write that row.
             Err(CommitError::Unknown { reason }) => {
                 tracing::warn!(%reason, "a commit's outcome was lost: finding out, or doing it again");
-                back_off(attempt);
             }
             Err(CommitError::Failed(error)) => return Err(error.into()),
         }
@@ -261,13 +279,6 @@ fn read_result<T: DeserializeOwned>(recorded: &Recorded) -> Result<T, StoreError
         let reason = error.to_string();
         StoreError::Decode(super::DecodeError::Damaged { row: Recorded::NAME, reason })
     })
-}
-
-/// The first retries go at once; later ones wait up to two milliseconds, so that a crowd on one row thins out.
-fn back_off(attempt: u32) {
-    if let Some(beyond) = attempt.checked_sub(2) {
-        std::thread::sleep(Duration::from_micros(100) * beyond.min(20));
-    }
 }
 
 /// Forgets idempotency rows that were issued before `before`, at most `limit` (and at most [`limits::WRITES_MAX`]) of them.

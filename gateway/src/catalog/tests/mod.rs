@@ -2,7 +2,6 @@
 //! in `model`.
 
 mod listings;
-mod measure;
 mod model;
 mod multipart;
 mod objects;

@@ -352,7 +352,8 @@ proptest! {
         // Opening fails while the store of before is open, so every restart really closes and opens.
         let reopen = move || {
             let config = RocksConfig::new(dir.path().join("state"));
-            Arc::new(RocksStore::open(&config, Arc::clone(&store_clock)).unwrap()) as Arc<dyn Store>
+            let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config, Arc::clone(&store_clock)).unwrap());
+            store
         };
         check(Box::new(reopen), clock, steps)?;
     }

@@ -15,13 +15,16 @@ const BATCH_TRANSACTIONS_MAX: usize = 512;
 /// Where a batch takes no more transactions. One transaction is at most 8 MiB.
 const BATCH_BYTES_FULL: usize = 4 * 1024 * 1024;
 
+/// Where a transaction's caller waits.
+pub(super) type Answer = SyncSender<Result<Version, CommitError>>;
+
 /// A transaction that waits for its outcome.
 pub(super) struct Submission {
     /// The commit that its session began at.
     pub(super) began_at: u64,
     pub(super) reads: Reads,
     pub(super) writes: Writes,
-    pub(super) answer: SyncSender<Result<Version, CommitError>>,
+    pub(super) answer: Answer,
 }
 
 /// The one writer of the database.
@@ -40,41 +43,43 @@ impl Committer {
 
     /// Waits for a transaction, takes what else waits by then, and commits those that do not conflict, with one sync.
     /// False when no more will come.
+    ///
+    /// Conflicts are answered with the rest, after the write: a transaction that was told before would begin anew below the
+    /// very commit that it conflicts with, and conflict again, for as long as others keep the committer busy.
     pub(super) fn round(&mut self, queue: &Receiver<Submission>) -> bool {
         let Ok(first) = queue.recv() else { return false };
         let mut batch = WriteBatch::default();
-        let mut accepted = Vec::new();
+        let mut outcomes = Vec::new();
         let mut next = Some(first);
         while let Some(submission) = next.take() {
-            if let Some(accept) = self.admit(submission, &mut batch) {
-                accepted.push(accept);
-            }
-            if accepted.len() < BATCH_TRANSACTIONS_MAX && batch.size_in_bytes() < BATCH_BYTES_FULL {
+            outcomes.push(self.admit(submission, &mut batch));
+            if outcomes.len() < BATCH_TRANSACTIONS_MAX && batch.size_in_bytes() < BATCH_BYTES_FULL {
                 next = queue.try_recv().ok();
             }
         }
-        if !accepted.is_empty() {
-            self.write(batch, accepted);
+        let accepted = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
+        let lost = if accepted > 0 { self.write(batch, accepted).err() } else { None };
+        for (answer, outcome) in outcomes {
+            let outcome = match &lost {
+                Some(reason) => outcome.and(Err(CommitError::Unknown { reason: reason.clone() })),
+                None => outcome,
+            };
+            if answer.send(outcome).is_err() {
+                tracing::debug!("the caller of a transaction was gone before its answer");
+            }
         }
         self.window.prune(self.shared.oldest_session());
         true
     }
 
-    /// Adds a transaction to the batch, or answers it at once.
-    fn admit(
-        &mut self,
-        submission: Submission,
-        batch: &mut WriteBatch,
-    ) -> Option<(SyncSender<Result<Version, CommitError>>, Version)> {
+    /// Adds a transaction to the batch, if it may be committed.
+    fn admit(&mut self, submission: Submission, batch: &mut WriteBatch) -> (Answer, Result<Version, CommitError>) {
         let Submission { began_at, reads, writes, answer } = submission;
-        let refusal = match self.shared.stopped.get() {
-            Some(reason) => Some(CommitError::Failed(StoreError::Stopped { reason: reason.clone() })),
-            None if self.window.conflicts(began_at, &reads) => Some(CommitError::Conflict),
-            None => None,
-        };
-        if let Some(refusal) = refusal {
-            respond(&answer, Err(refusal));
-            return None;
+        if let Some(reason) = self.shared.stopped.get() {
+            return (answer, Err(CommitError::Failed(StoreError::Stopped { reason: reason.clone() })));
+        }
+        if self.window.conflicts(began_at, &reads) {
+            return (answer, Err(CommitError::Conflict));
         }
         self.last += 1;
         let mut keys = Vec::with_capacity(writes.rows.len());
@@ -92,35 +97,23 @@ impl Committer {
             keys.push(key);
         }
         self.window.record(self.last, keys);
-        Some((answer, Version(self.last)))
+        (answer, Ok(Version(self.last)))
     }
 
-    fn write(&mut self, batch: WriteBatch, accepted: Vec<(SyncSender<Result<Version, CommitError>>, Version)>) {
+    /// Writes and syncs the batch of so many transactions, and lets new sessions see it. An error says why their outcome is
+    /// unknown.
+    fn write(&mut self, batch: WriteBatch, transactions: usize) -> Result<(), String> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        match self.shared.db.write_opt(batch, &options) {
-            Ok(()) => {
-                self.shared.applied.store(self.last, Ordering::Release);
-                self.shared.batches.fetch_add(1, Ordering::Relaxed);
-                self.shared.commits.fetch_add(u64::try_from(accepted.len()).unwrap_or(0), Ordering::Relaxed);
-                accepted.into_iter().for_each(|(answer, version)| respond(&answer, Ok(version)));
-            }
-            Err(error) => {
-                // The log may hold the batch although memory does not. Only a restart, which reads the log, can tell.
-                let reason = error.to_string();
-                tracing::error!(%reason, "a write to the metadata store failed: no more are accepted until a restart");
-                let reason = self.shared.stopped.get_or_init(|| reason);
-                for (answer, _) in accepted {
-                    respond(&answer, Err(CommitError::Unknown { reason: reason.clone() }));
-                }
-            }
+        if let Err(error) = self.shared.db.write_opt(batch, &options) {
+            // The log may hold the batch although memory does not. Only a restart, which reads the log, can tell.
+            let reason = error.to_string();
+            tracing::error!(%reason, "a write to the metadata store failed: no more are accepted until a restart");
+            return Err(self.shared.stopped.get_or_init(|| reason).clone());
         }
-    }
-}
-
-/// Answers; that nobody waits any more is no fault.
-fn respond(answer: &SyncSender<Result<Version, CommitError>>, outcome: Result<Version, CommitError>) {
-    if answer.send(outcome).is_err() {
-        tracing::debug!("a committed transaction's caller was gone");
+        self.shared.applied.store(self.last, Ordering::Release);
+        self.shared.batches.fetch_add(1, Ordering::Relaxed);
+        self.shared.commits.fetch_add(u64::try_from(transactions).unwrap_or(0), Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -192,7 +192,7 @@ mod tests {
             }
         }
         let mut shard_bytes = coded.len() / profile.k();
-        while shard_bytes * profile.k() < coded.len() || shard_bytes % 64 != 0 {
+        while shard_bytes * profile.k() < coded.len() || !shard_bytes.is_multiple_of(64) {
             shard_bytes += 1;
         }
         (shard_bytes, coded)

@@ -189,7 +189,7 @@ pub fn discard_corrupt(record: &SegmentRecord, slots: &mut [Option<Bytes>]) -> V
     let mut corrupt = Vec::new();
     for (shard, slot) in slots.iter_mut().enumerate() {
         let Some(bytes) = slot else { continue };
-        if !record.cid(shard).is_some_and(|cid| cid.verify(bytes).is_ok()) {
+        if record.cid(shard).is_none_or(|cid| cid.verify(bytes).is_err()) {
             corrupt.push(shard);
             *slot = None;
         }

@@ -1,5 +1,14 @@
 //! The golden vectors: each good one seals to its bytes and opens, each bad one fails with the error its name promises.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "all of this file is tests, of which the lints see only the functions marked so"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,5 +1,14 @@
 //! Manifests from end to end: parts assembled, sealed in pages, walked by ranges that open only the pages they touch.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "all of this file is tests, of which the lints see only the functions marked so"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,5 +1,14 @@
 //! Segments from end to end: streamed in, sealed, coded, named, and any range back from what is left of the shards.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "all of this file is tests, of which the lints see only the functions marked so"
+)]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -48,7 +48,9 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let identity = IdentityKey::from_seed(&seed);
     let lawbook = Lawbook::load(&config.policies_dir).context("the packs cannot be loaded")?;
     for region in &config.regions {
-        lawbook.pack_set(&region.packs).with_context(|| format!("region {} names a pack that is not there", region.name))?;
+        lawbook
+            .pack_set(&region.packs)
+            .with_context(|| format!("region {} names a pack that is not there", region.name))?;
     }
     let locator = Locator::open(&config.location_databases, config.place_overrides.clone(), clock.now())
         .context("the location databases cannot be opened")?;
@@ -106,7 +108,8 @@ fn open_log(config: &Config, identity: &IdentityKey, lawbook: &Lawbook, clock: C
     let mut settings = LogConfig::new(&log_origin(&identity.id()), identity, Arc::new(move || clock.now()))?;
     settings.packs = lawbook.packs().map(|pack| pack.version().clone()).collect();
     settings.limits = LogLimits { log_bytes_max: config.limits.log_bytes_max, ..LogLimits::default() };
-    let (log, recovery) = AuditLog::open(&config.data_dir.join("log"), settings).context("the audit log cannot be opened")?;
+    let (log, recovery) =
+        AuditLog::open(&config.data_dir.join("log"), settings).context("the audit log cannot be opened")?;
     for (index, record) in &recovery.closed_intents {
         tracing::warn!(index, request_id = %record.request, "an intent of the run before had no outcome: assumed whole");
     }
@@ -118,14 +121,11 @@ fn open_log(config: &Config, identity: &IdentityKey, lawbook: &Lawbook, clock: C
 
 fn open_catalog(config: &Config, clock: Clock) -> anyhow::Result<Catalog> {
     let settings = RocksConfig::new(config.data_dir.join("state"));
-    let store = RocksStore::open(&settings, Arc::new(move || clock.now()))
-        .context("the metadata store cannot be opened")?;
+    let store =
+        RocksStore::open(&settings, Arc::new(move || clock.now())).context("the metadata store cannot be opened")?;
     let token_key = keys::read_secret(&config.data_dir.join("token.key"), clock)?;
-    let settings = CatalogConfig {
-        token_key: *token_key,
-        process: Owner(clock.random()),
-        sweep_grace_millis: SWEEP_GRACE_MILLIS,
-    };
+    let settings =
+        CatalogConfig { token_key: *token_key, process: Owner(clock.random()), sweep_grace_millis: SWEEP_GRACE_MILLIS };
     Ok(Catalog::new(Arc::new(store), settings))
 }
 

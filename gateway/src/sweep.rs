@@ -66,9 +66,8 @@ async fn reap(gateway: &Gateway) -> Result<(), SweepError> {
 
 async fn lease(gateway: &Gateway) -> Result<Held, SweepError> {
     let (store, owner) = (std::sync::Arc::clone(gateway.catalog.store()), gateway.catalog.process());
-    let acquired = tokio::task::spawn_blocking(move || {
-        acquire_lease(&*store, &LeaseName::new("sweep"), owner, LEASE_MILLIS)
-    });
+    let acquired =
+        tokio::task::spawn_blocking(move || acquire_lease(&*store, &LeaseName::new("sweep"), owner, LEASE_MILLIS));
     let lease = acquired.await.map_err(|_| CatalogError::ShuttingDown)?;
     Ok(lease.map_err(CatalogError::from)?)
 }

@@ -42,7 +42,11 @@ impl Bearer {
 
     /// Demands one of `roles`; an admin may do everything.
     pub(super) fn require(self, roles: &[Role], needed: &'static str) -> Result<Self, AdminError> {
-        if self.role == Role::Admin || roles.contains(&self.role) { Ok(self) } else { Err(AdminError::Forbidden { needed }) }
+        if self.role == Role::Admin || roles.contains(&self.role) {
+            Ok(self)
+        } else {
+            Err(AdminError::Forbidden { needed })
+        }
     }
 
     /// The request as use cases see it, on behalf of `tenant`.

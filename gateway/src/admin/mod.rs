@@ -5,10 +5,10 @@
 mod audit;
 mod auth;
 mod nodes;
+mod placement;
 mod policy;
 mod seen;
 pub mod views;
-mod placement;
 
 use actix_web::dev::Server;
 use actix_web::http::StatusCode;

@@ -36,9 +36,8 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> R
 async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
     let NodeStanding { enrolled, announced, located, evidence, state } = standing;
     let status = gateway.nodes.status(enrolled.id).await.ok();
-    let refused = status.map(|status| {
-        status.refused.into_iter().map(|(code, count)| (code.to_string(), count)).collect()
-    });
+    let refused =
+        status.map(|status| status.refused.into_iter().map(|(code, count)| (code.to_string(), count)).collect());
     NodeView {
         node: enrolled.id,
         operator: enrolled.operator,

@@ -1,8 +1,8 @@
 //! What the admin API answers, as JSON. The CLI prints the same values as tables.
 
 use domicile_types::{
-    Decision, EvidenceGrade, NodeId, OperatorId, ControllerId, OperationKind, PackId, Place, Record, RegionName, ShardCid,
-    UnixMillis,
+    ControllerId, Decision, EvidenceGrade, NodeId, OperationKind, OperatorId, PackId, Place, Record, RegionName,
+    ShardCid, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 

@@ -97,7 +97,8 @@ fn row(view: &EntryView) -> Vec<String> {
     match &view.record.entry {
         Entry::Intent(intent) | Entry::Denied(intent) => {
             let places: Vec<String> = intent.requester_places.iter().map(ToString::to_string).collect();
-            let rules: Vec<String> = intent.decision.rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
+            let rules: Vec<String> =
+                intent.decision.rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
             let export = if intent.decision.export { "yes" } else { "" };
             row.extend([name(intent.operation), places.join(" "), export.to_owned(), rules.join(" ")]);
         }
@@ -138,12 +139,7 @@ async fn verify_live(args: &AdminArgs) -> anyhow::Result<()> {
     conclude(&verified, args)
 }
 
-async fn verify_copy(
-    dir: &Path,
-    key: Option<String>,
-    seen: Option<PathBuf>,
-    args: &AdminArgs,
-) -> anyhow::Result<()> {
+async fn verify_copy(dir: &Path, key: Option<String>, seen: Option<PathBuf>, args: &AdminArgs) -> anyhow::Result<()> {
     let key = match key {
         Some(key) => key,
         None => read(&dir.join(KEY_FILE))?.trim_end().to_owned(),
@@ -163,9 +159,7 @@ async fn verify_copy(
 fn read_seen(path: &Path) -> anyhow::Result<Vec<SeenCheckpoint>> {
     let seen: Vec<(String, String)> = serde_json::from_str(&read(path)?)
         .with_context(|| format!("{} does not hold checkpoints that nodes have seen", path.display()))?;
-    seen.into_iter()
-        .map(|(by, note)| Ok(SeenCheckpoint { checkpoint: SignedCheckpoint::parse(&note)?, by }))
-        .collect()
+    seen.into_iter().map(|(by, note)| Ok(SeenCheckpoint { checkpoint: SignedCheckpoint::parse(&note)?, by })).collect()
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -176,7 +170,10 @@ fn conclude(verified: &Verified, args: &AdminArgs) -> anyhow::Result<()> {
     if args.json {
         table::json(verified)?;
     } else if verified.holds {
-        println!("the log holds: {} entries, consistent with the checkpoints of {} nodes", verified.entries, verified.seen);
+        println!(
+            "the log holds: {} entries, consistent with the checkpoints of {} nodes",
+            verified.entries, verified.seen
+        );
     }
     match &verified.fault {
         None => Ok(()),
@@ -197,9 +194,8 @@ async fn export(to: &Path, args: &AdminArgs) -> anyhow::Result<()> {
     }
     file.flush().await?;
     let folder = to.to_owned();
-    let unpacked = tokio::task::spawn_blocking(move || {
-        tar::Archive::new(std::fs::File::open(archive.path())?).unpack(&folder)
-    });
+    let unpacked =
+        tokio::task::spawn_blocking(move || tar::Archive::new(std::fs::File::open(archive.path())?).unpack(&folder));
     unpacked.await?.with_context(|| format!("the log cannot be unpacked into {}", to.display()))?;
     if args.json {
         return table::json(&serde_json::json!({ "to": to }));

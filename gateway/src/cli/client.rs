@@ -55,7 +55,11 @@ impl Admin {
     }
 
     /// POST with a JSON body, and the JSON that came.
-    pub(super) async fn post<B: serde::Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> anyhow::Result<T> {
+    pub(super) async fn post<B: serde::Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> anyhow::Result<T> {
         Ok(self.send(self.http.post(self.address(path)).json(body)).await?.json().await?)
     }
 

@@ -24,7 +24,9 @@ pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<()> {
                 node.address.map_or_else(|| "-".to_owned(), |address| address.to_string()),
                 gib(node.free_bytes),
                 gib(node.capacity_bytes),
-                node.refused.as_ref().map_or_else(|| "-".to_owned(), |refused| refused.values().sum::<u64>().to_string()),
+                node.refused
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |refused| refused.values().sum::<u64>().to_string()),
                 node.node.to_string(),
             ]
         })

@@ -9,8 +9,8 @@ use domicile_types::{DataClass, OperationKind, Place, RegionName};
 
 use super::client::Admin;
 use super::{AdminArgs, table};
-use crate::admin::views::{ExplainRequest, Explained, PackTest, PackView};
 use crate::admin::tests_of;
+use crate::admin::views::{ExplainRequest, Explained, PackTest, PackView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -73,7 +73,8 @@ async fn list(args: &AdminArgs) -> anyhow::Result<()> {
 async fn test(policies: Option<PathBuf>, args: &AdminArgs) -> anyhow::Result<()> {
     let tests: Vec<PackTest> = match policies {
         Some(folder) => {
-            let lawbook = Lawbook::load(&folder).with_context(|| format!("the packs in {} do not load", folder.display()))?;
+            let lawbook =
+                Lawbook::load(&folder).with_context(|| format!("the packs in {} do not load", folder.display()))?;
             tests_of(run_cases(&lawbook))
         }
         None => Admin::find(args)?.post("/v1/policies/test", &()).await?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domicile_node_protocol::{
-    CHECKPOINTS_PATH, CheckpointsSeen, ByteRange, DATA_HEADER, NodeStatus, RECEIPT_HEADER, REFUSAL_BYTES_MAX, Receipt,
+    ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, NodeStatus, RECEIPT_HEADER, REFUSAL_BYTES_MAX, Receipt,
     ReceiptError, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt,
     TICKET_HEADER, server_name, shard_path,
 };
@@ -118,13 +118,13 @@ impl NodeClient {
     ) -> Result<SignedReceipt, NodeError> {
         let node = assignment.node();
         let sent = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let request = self
-            .request(node, Method::PUT, &shard_path(cid))?
-            .headers(ticket_headers(ticketed))
-            .body(bytes);
+        let request = self.request(node, Method::PUT, &shard_path(cid))?.headers(ticket_headers(ticketed)).body(bytes);
         let response = self.send(node, request).await?;
         receipt(node, &response, |receipt| {
-            receipt.verb == ReceiptVerb::Stored && receipt.cid == *cid && receipt.data == ticketed.data() && receipt.bytes == sent
+            receipt.verb == ReceiptVerb::Stored
+                && receipt.cid == *cid
+                && receipt.data == ticketed.data()
+                && receipt.bytes == sent
         })
     }
 
@@ -137,9 +137,7 @@ impl NodeClient {
         range: Option<ResolvedRange>,
         expected_bytes: usize,
     ) -> Result<Bytes, NodeError> {
-        let mut request = self
-            .request(node, Method::GET, &shard_path(cid))?
-            .headers(ticket_headers(ticketed));
+        let mut request = self.request(node, Method::GET, &shard_path(cid))?.headers(ticket_headers(ticketed));
         if let Some(range) = range {
             request = request.header(http::header::RANGE, ByteRange::FromTo(range.start, range.end - 1).to_string());
         }
@@ -159,9 +157,7 @@ impl NodeClient {
         ticketed: &Ticketed,
         cid: &ShardCid,
     ) -> Result<Option<SignedReceipt>, NodeError> {
-        let request = self
-            .request(node, Method::DELETE, &shard_path(cid))?
-            .headers(ticket_headers(ticketed));
+        let request = self.request(node, Method::DELETE, &shard_path(cid))?.headers(ticket_headers(ticketed));
         let response = match self.send(node, request).await {
             Err(NodeError::Refused { refusal, .. }) if refusal.code == RefusalCode::NotFound => return Ok(None),
             response => response?,
@@ -185,8 +181,10 @@ impl NodeClient {
     async fn json<T: serde::de::DeserializeOwned>(&self, node: NodeId, path: &str) -> Result<T, NodeError> {
         let response = self.send(node, self.request(node, Method::GET, path)?).await?;
         let body = read_capped(node, response, STATUS_BYTES_MAX).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| NodeError::OutsideProtocol { node, what: format!("{path} is not what it should be: {error}") })
+        serde_json::from_slice(&body).map_err(|error| NodeError::OutsideProtocol {
+            node,
+            what: format!("{path} is not what it should be: {error}"),
+        })
     }
 
     fn request(&self, node: NodeId, method: Method, path: &str) -> Result<RequestBuilder, NodeError> {
@@ -223,7 +221,8 @@ fn ticket_headers(ticketed: &Ticketed) -> HeaderMap {
 async fn read_capped(node: NodeId, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, NodeError> {
     let mut body = Vec::new();
     loop {
-        let chunk = response.chunk().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })?;
+        let chunk =
+            response.chunk().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })?;
         let Some(chunk) = chunk else { return Ok(body) };
         if body.len() + chunk.len() > bytes_max {
             return Err(NodeError::OutsideProtocol { node, what: format!("an answer of over {bytes_max} bytes") });
@@ -233,11 +232,7 @@ async fn read_capped(node: NodeId, mut response: Response, bytes_max: usize) -> 
 }
 
 /// The receipt of an answer, checked to be signed by `node` and to say what was asked.
-fn receipt(
-    node: NodeId,
-    response: &Response,
-    says: impl FnOnce(&Receipt) -> bool,
-) -> Result<SignedReceipt, NodeError> {
+fn receipt(node: NodeId, response: &Response, says: impl FnOnce(&Receipt) -> bool) -> Result<SignedReceipt, NodeError> {
     let header = response.headers().get(RECEIPT_HEADER).and_then(|value| value.to_str().ok());
     let signed = SignedReceipt::from_wire(header.unwrap_or_default());
     let receipt = signed.verify(&node).map_err(|source| NodeError::BadReceipt { node, source })?;

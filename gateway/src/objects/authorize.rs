@@ -3,8 +3,8 @@
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
 use domicile_compliance::{Circumstances, Permit};
 use domicile_types::{
-    Action, Budget, BucketName, Classification, DataId, EvidenceGrade, Located, OperationKind, PackId, Place, RequestId, Salt,
-    Subject, SubjectFacts, TenantId,
+    Action, BucketName, Budget, Classification, DataId, EvidenceGrade, Located, OperationKind, PackId, Place,
+    RequestId, Salt, Subject, SubjectFacts, TenantId,
 };
 
 use super::error::{Denial, Error};
@@ -75,8 +75,7 @@ impl Gateway {
         matter: &Matter<'_>,
         scope: Scope,
     ) -> Result<LoggedIntent, Error> {
-        let caller =
-            Caller { tenant: tenant.clone(), access_key: worker.to_owned(), address: None, request };
+        let caller = Caller { tenant: tenant.clone(), access_key: worker.to_owned(), address: None, request };
         let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
         let permit = self.judge(&caller, matter, None, &here).await?;
         let draft = self.draft(&caller, matter, &here.candidates, scope)?;
@@ -106,8 +105,10 @@ impl Gateway {
             Some(permit) => Ok(permit),
             None => {
                 let draft = self.draft(caller, matter, &located.candidates, Scope::default())?;
-                let logged = self.log.denied(matter.operation, &ruling.decision, draft).await.map_err(log_unavailable)?;
-                let explanation = explain(matter.operation, &ruling.decision.rules, &located.candidates, self.config.place);
+                let logged =
+                    self.log.denied(matter.operation, &ruling.decision, draft).await.map_err(log_unavailable)?;
+                let explanation =
+                    explain(matter.operation, &ruling.decision.rules, &located.candidates, self.config.place);
                 tracing::info!(request_id = %caller.request, operation = ?matter.operation, log_index = logged.index,
                     rule = ruling.decision.rules.first().map(|rule| rule.rule.as_str()), "denied");
                 Err(Error::Denied(Box::new(Denial { decision: ruling.decision, log_index: logged.index, explanation })))
@@ -171,12 +172,7 @@ pub(super) fn log_unavailable<E: std::error::Error + Send + Sync + 'static>(erro
 }
 
 /// What a person who is refused needs to know.
-fn explain(
-    operation: OperationKind,
-    rules: &[domicile_types::RuleRef],
-    requester: &[Place],
-    gateway: Place,
-) -> String {
+fn explain(operation: OperationKind, rules: &[domicile_types::RuleRef], requester: &[Place], gateway: Place) -> String {
     let places = requester.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     let because = rules
         .iter()

@@ -24,8 +24,7 @@ impl Gateway {
         let mut views = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let page =
-                self.catalog.list_buckets(&caller.tenant, "", after.as_deref(), BUCKETS_PER_PAGE).await?;
+            let page = self.catalog.list_buckets(&caller.tenant, "", after.as_deref(), BUCKETS_PER_PAGE).await?;
             after = page.buckets.last().map(|bucket| bucket.name.to_string());
             for bucket in page.buckets {
                 match self.told_of(caller, OperationKind::ListBuckets, &bucket).await {
@@ -43,10 +42,10 @@ impl Gateway {
     /// Creates a bucket, if the packs of its region let this gateway handle its data and leave nodes enough for it.
     pub async fn create_bucket(&self, caller: &Caller, request: CreateBucket) -> Result<BucketView, Error> {
         let name = request.region.as_ref().unwrap_or(&self.config.default_region);
-        let region = self.config.region(name).ok_or_else(|| Error::UnknownRegion {
-            region: name.to_string(),
-            known: self.config.region_names(),
-        })?;
+        let region = self
+            .config
+            .region(name)
+            .ok_or_else(|| Error::UnknownRegion { region: name.to_string(), known: self.config.region_names() })?;
         let classification = classify(&request.tags, &Classification::default())?;
         let roster = self.directory.roster();
         let matter = Matter {

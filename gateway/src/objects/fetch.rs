@@ -171,14 +171,13 @@ impl Fetch<'_> {
         column: Range<usize>,
     ) -> Result<Attempt, Error> {
         let (profile, pool) = (placed.read.record().profile(), self.gateway.pool.clone());
-        let rebuilt = spawn_blocking(move || {
-            reconstruct(profile, &mut slots, &wanted, &pool).map(|()| slots)
-        });
+        let rebuilt = spawn_blocking(move || reconstruct(profile, &mut slots, &wanted, &pool).map(|()| slots));
         let slots = rebuilt.await.map_err(|source| internal("rebuilding shards", source))?;
         let slots = slots.map_err(|source| internal("rebuilding shards", source))?;
-        let pieces = slots.into_iter().enumerate().filter_map(|(shard, slot)| {
-            slot.map(|bytes| ShardPiece { shard, offset: column.start, bytes })
-        });
+        let pieces = slots
+            .into_iter()
+            .enumerate()
+            .filter_map(|(shard, slot)| slot.map(|bytes| ShardPiece { shard, offset: column.start, bytes }));
         self.open(placed, pieces.collect()).await
     }
 
@@ -270,7 +269,6 @@ enum FetchError {
     #[error(transparent)]
     Node(#[from] NodeError),
 }
-
 
 fn settle(ticketed: Ticketed, succeeded: bool) {
     let status = if succeeded { OutcomeStatus::Completed } else { OutcomeStatus::Failed };

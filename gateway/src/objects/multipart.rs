@@ -13,12 +13,10 @@ use super::digest::{composite_checksum, full_object_checksum, multipart_etag};
 use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
-use super::request::{
-    Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef,
-};
+use super::request::{Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef};
 use super::rows::{
-    classify, content_headers, full_object, parts_count, preconditions, row_algorithm, row_tags, shown_algorithm, shown_checksum,
-    stored_checksum,
+    classify, content_headers, full_object, parts_count, preconditions, row_algorithm, row_tags, shown_algorithm,
+    shown_checksum, stored_checksum,
 };
 use super::writer::{Destination, Incoming, Written, seal_id, stamp};
 use crate::catalog::{
@@ -35,8 +33,7 @@ pub(super) struct PartBody {
 
 impl From<Source> for PartBody {
     fn from(source: Source) -> Self {
-        let incoming =
-            Incoming { body: source.body, content_length: Some(source.bytes), expected: Default::default() };
+        let incoming = Incoming { body: source.body, content_length: Some(source.bytes), expected: Default::default() };
         Self { incoming, packs: source.packs }
     }
 }
@@ -52,8 +49,7 @@ impl Gateway {
         let intent = self.intend(caller, &matter, &permit, super::authorize::Scope::default()).await?;
         let upload = UploadId::from_bytes(upload_id(self));
         let version = upload.to_string();
-        let owner =
-            KeyOwner { tenant: &caller.tenant, bucket: &bucket.name, key: &request.key, version: &version };
+        let owner = KeyOwner { tenant: &caller.tenant, bucket: &bucket.name, key: &request.key, version: &version };
         let (headers, metadata) = content_headers(request.headers);
         let kind = if request.full_object_checksum { ChecksumKind::FullObject } else { ChecksumKind::Composite };
         let new = NewUpload {
@@ -174,7 +170,11 @@ impl Gateway {
             PlannedCompletion::Completed(head) => {
                 return Ok(Stored {
                     etag: head.object.etag.clone(),
-                    checksum: head.object.checksums.first().map(|checksum| shown_checksum(checksum, parts_count(&head))),
+                    checksum: head
+                        .object
+                        .checksums
+                        .first()
+                        .map(|checksum| shown_checksum(checksum, parts_count(&head))),
                     modified: head.last_modified,
                     size: head.object.size,
                 });

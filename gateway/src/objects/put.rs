@@ -10,7 +10,9 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
 use super::request::{Caller, ObjectHeaders, PutObject, Tags};
-use super::rows::{classify, content_headers, full_object, preconditions, row_tags, stored_checksum, with_manifest_head};
+use super::rows::{
+    classify, content_headers, full_object, preconditions, row_tags, stored_checksum, with_manifest_head,
+};
 use super::writer::{Destination, Incoming, Written, stamp};
 use crate::catalog::{Bucket, NewObject, Preconditions, PutCommit};
 use crate::keys::KeyOwner;
@@ -114,12 +116,8 @@ impl Gateway {
             packs: identity.packs.clone(),
         };
         let (etag, size) = (object.etag.clone(), object.size);
-        let commit = PutCommit {
-            object,
-            extent,
-            pages: (0u32..).zip(pages).collect(),
-            conditions: identity.conditions.clone(),
-        };
+        let commit =
+            PutCommit { object, extent, pages: (0u32..).zip(pages).collect(), conditions: identity.conditions.clone() };
         match self.catalog.commit_put(stamp(self, caller), &pending, commit).await {
             Ok(outcome) => {
                 drop(ticketed.finish(OutcomeStatus::Completed, size, 200));

@@ -109,7 +109,8 @@ fn windows(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + use<
 
 impl OpenObject {
     async fn open(gateway: Gateway, reading: Reading, range: &Range<u64>) -> Result<Self, Error> {
-        let data_key = gateway.keys.unwrap(&owner(&reading, &version_of(&reading.head)), &reading.head.object.wrapped_key);
+        let data_key =
+            gateway.keys.unwrap(&owner(&reading, &version_of(&reading.head)), &reading.head.object.wrapped_key);
         let data_key = data_key.map_err(|source| internal("unwrapping the object's key", source))?;
         let spans = gateway.catalog.spans(&reading.head, range.clone()).await?;
         let extents = spans.into_iter().map(|span| (u32::from(span.part), span.extent)).collect();

@@ -5,9 +5,7 @@ use domicile_types::{Classification, ObjectKey};
 
 use super::answer::{ObjectView, StoredChecksum};
 use super::error::Error;
-use super::request::{
-    Checksum, ChecksumAlgorithm, EtagMatch, ObjectHeaders, Tags, WriteConditions,
-};
+use super::request::{Checksum, ChecksumAlgorithm, EtagMatch, ObjectHeaders, Tags, WriteConditions};
 use crate::catalog::{self, ChecksumKind, ContentHeaders, ObjectHead, Preconditions};
 
 /// The stored form of headers and user metadata.

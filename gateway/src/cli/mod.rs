@@ -14,6 +14,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::demo;
+
 /// The file of an exported log that holds the checkpoints which nodes have seen.
 pub(crate) const SEEN_FILE: &str = "seen.json";
 
@@ -38,6 +40,15 @@ enum Command {
         /// Its configuration, in TOML.
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Runs two gateways and twenty nodes on this machine until it is interrupted.
+    Demo {
+        /// Where everything is kept.
+        #[arg(long, default_value = "target/demo")]
+        data_dir: PathBuf,
+        /// Runs the tour with real clients, prints each step, stops everything.
+        #[arg(long)]
+        check: bool,
     },
     /// Shows where every shard of an object is.
     Where {
@@ -87,6 +98,7 @@ impl Cli {
         match self.command {
             Command::Gateway { config } => serve::gateway(&config).await,
             Command::Node { config } => serve::node(&config).await,
+            Command::Demo { data_dir, check } => demo::run(demo::Options { data_dir, check }).await,
             Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
             Command::Policy { command, admin } => policy::run(command, &admin).await,

@@ -14,7 +14,7 @@ use domicile_types::{
 };
 use ipnet::IpNet;
 
-pub use raw::RawConfig;
+pub use raw::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
 
 /// What a gateway is told.
 #[derive(Debug, Clone)]

@@ -1,0 +1,30 @@
+//! The demo as the README promises it: the program that ships, its twenty-two processes, and the tour of real clients.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// `cargo xtask test` sets both; a bare `cargo test` has neither the program nor the clients.
+fn given(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
+}
+
+#[test]
+fn every_step_of_the_tour_holds() -> Result<()> {
+    let (Some(program), Some(_)) = (given("DOMICILE_BIN"), given("DOMICILE_PYTHON")) else {
+        eprintln!("nothing was checked: run `cargo xtask test`, which builds the program and installs the clients");
+        return Ok(());
+    };
+    let folder = tempfile::tempdir()?;
+    let done = Command::new(&program)
+        .args(["demo", "--check", "--data-dir"])
+        .arg(folder.path().join("demo"))
+        .output()
+        .with_context(|| format!("{} does not start", program.display()))?;
+    let said = String::from_utf8_lossy(&done.stdout);
+    println!("{said}");
+    ensure!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
+    ensure!(said.contains("steps held"), "the tour did not run to its end: {said}");
+    Ok(())
+}

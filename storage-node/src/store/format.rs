@@ -8,7 +8,8 @@ use domicile_types::{DataId, ShardCid, UnixMillis};
 pub(crate) const BLOCK_BYTES: usize = 4096;
 /// [`BLOCK_BYTES`] as offsets count.
 pub(crate) const BLOCK_BYTES_U64: u64 = 4096;
-/// Bytes that one entry of the group table covers: a ciphertext chunk with its tag.
+/// Bytes that one entry of the group table covers: a ciphertext chunk with its tag, so that a gateway's range read, which is
+/// of whole chunks, is checked without reading more than it asks for.
 pub(crate) const GROUP_BYTES: usize = 16_400;
 
 const FILE_MAGIC: &[u8; 8] = b"DOMSEG1\n";

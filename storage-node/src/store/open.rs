@@ -143,19 +143,19 @@ fn has_database(directory: &Path) -> bool {
 /// The id that the oldest file carries; recovery checks that the others agree.
 fn id_of_files(files: &SegmentFiles) -> Result<StoreId, OpenError> {
     let io = |source| OpenError::Io { path: files.directory().to_owned(), source };
-    for file in files.list().map_err(io)? {
-        let bytes = File::open(files.path(file)).and_then(|handle| {
-            let mut block = vec![0; super::format::BLOCK_BYTES];
-            std::os::unix::fs::FileExt::read_exact_at(&handle, &mut block, 0).map(|()| block)
-        });
-        let header = bytes.ok().as_deref().and_then(FileHeader::decode);
-        return header.map(|header| header.store).ok_or_else(|| OpenError::SegmentDamaged {
-            path: files.path(file),
-            offset: 0,
-            what: "its header does not hold",
-        });
-    }
-    Err(OpenError::SegmentMissing { path: files.path(1) })
+    let Some(file) = files.list().map_err(io)?.first().copied() else {
+        return Err(OpenError::SegmentMissing { path: files.path(1) });
+    };
+    let block = File::open(files.path(file)).and_then(|handle| {
+        let mut block = vec![0; super::format::BLOCK_BYTES];
+        std::os::unix::fs::FileExt::read_exact_at(&handle, &mut block, 0).map(|()| block)
+    });
+    let header = block.ok().as_deref().and_then(FileHeader::decode);
+    header.map(|header| header.store).ok_or_else(|| OpenError::SegmentDamaged {
+        path: files.path(file),
+        offset: 0,
+        what: "its header does not hold",
+    })
 }
 
 /// The file that writing goes on in, and the next sequence number.

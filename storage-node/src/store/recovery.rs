@@ -252,6 +252,11 @@ impl Recovery<'_> {
     /// Applies batch after batch, file after file.
     fn replay(&mut self, mut tail: Tail, on_disk: &BTreeSet<u32>) -> Result<Tail, OpenError> {
         loop {
+            // Asked first: a batch that a full disk refused may still stand whole at the end of the file before.
+            if let Some(next) = self.next_file(tail, on_disk)? {
+                tail = next;
+                continue;
+            }
             if let Some(batch) = self.read_batch(tail)? {
                 let after = Tail {
                     end: tail.end.saturating_add(u64::from(batch.header.length_bytes)),
@@ -264,9 +269,6 @@ impl Recovery<'_> {
                     tail = after;
                     continue;
                 }
-            } else if let Some(next) = self.next_file(tail, on_disk)? {
-                tail = next;
-                continue;
             }
             self.check_nothing_follows(tail, on_disk)?;
             return Ok(tail);

@@ -91,3 +91,22 @@ async fn a_node_killed_between_write_and_acknowledgement_loses_nothing_that_it_a
     assert!(acknowledged.len() >= 75);
     node.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_told_to_stop_ends_in_good_order_with_its_counts_written_down() {
+    let gateway = TestGateway::new(1, "domicile.example/cn");
+    let directory = tempfile::tempdir().unwrap();
+    let (mut child, client) = spawn_node(directory.path(), &gateway).await;
+    let ticket = gateway.ticket(&wanted(OperationKind::PutObject));
+    for seed in 0..3 {
+        assert_eq!(client.put(&ticket, data(1), &bytes(seed, 1_000)).await.status, 201);
+    }
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended:?}");
+    let node = start(node_config(directory.path(), &[&gateway]), system_clock()).await.unwrap();
+    let status = gateway.client(node.id(), node.address()).status().await;
+    assert_eq!((status.shards, status.stored.requests, status.stored.bytes), (3, 3, 3_000));
+    node.stop().await.unwrap();
+}

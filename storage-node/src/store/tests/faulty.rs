@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Full,
     /// The file system has next to nothing left, although it would still give it.
     AlmostFull,
+    /// A write reaches the disk and is refused all the same.
+    FullAfterWrite,
     /// The next sync fails.
     Sync,
     /// The next write of a batch reaches the disk up to this many bytes, then the power fails.
@@ -60,6 +62,10 @@ impl SegmentWriter for FaultyWriter {
                 self.real.write_at(&bytes[..written], offset)?;
                 self.real.sync()?;
                 Err(io::Error::other("power failure"))
+            }
+            Fault::FullAfterWrite => {
+                self.real.write_at(bytes, offset)?;
+                Err(io::ErrorKind::StorageFull.into())
             }
             _ => self.real.write_at(bytes, offset),
         }
@@ -108,6 +114,28 @@ fn fill(full: Fault) {
     let store = open(directory.path());
     assert_eq!(store.read(&kept, &data(1), None).unwrap(), bytes(1, 1_000_000));
     assert_eq!(store.find(&goes, &data(1)).unwrap(), Found::Nowhere);
+}
+
+#[test]
+fn a_batch_that_was_refused_does_not_come_back_although_it_stands_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, fault, _told) = open_faulty(&config(directory.path()));
+    for seed in 0..4 {
+        put(&store, &bytes(seed, 900_000), 1).unwrap();
+    }
+    *fault.lock() = Fault::FullAfterWrite;
+    assert_eq!(put(&store, &bytes(50, 10_000), 1), Err(PutError::Full));
+    *fault.lock() = Fault::None;
+    // This one no longer fits the first file.
+    let later = put(&store, &bytes(5, 900_000), 1).unwrap();
+    assert!(directory.path().join("segments/00000002.seg").exists());
+    drop(store);
+    std::fs::remove_dir_all(directory.path().join("index")).unwrap();
+    let rebuilding = StoreConfig { rebuild_index: true, ..config(directory.path()) };
+    let store = super::super::open(&rebuilding, [7; 16]).unwrap().store;
+    assert_eq!(store.read(&later, &data(1), None).unwrap(), bytes(5, 900_000));
+    assert_eq!(store.find(&ShardCid::of(&bytes(50, 10_000)), &data(1)).unwrap(), Found::Nowhere);
+    assert_eq!(store.totals().shards, 5);
 }
 
 #[test]

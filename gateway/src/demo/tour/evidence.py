@@ -57,7 +57,7 @@ def a_node_refuses_whoever_has_no_true_and_fitting_ticket_and_counts_it(demo):
     while demo.ask(node, cid, ticket)["status"] in (200, 206):
         served += 1
         expect_that("a replayed ticket must run out", served < 100, served)
-    how = f"a ticket replayed, after {served} times within its budget"
+    how = f"the ticket of a read that is over, replayed ({served} more shards fitted its budget)"
     yield refused(demo, node, cid, ticket, "replayed-ticket", how)
     before = demo.status(node)["refused_handshakes"]
     answer = demo.ask(node, cid, ticket, gateway=None)

@@ -15,8 +15,8 @@ use crate::client::{Order, Target, Verb, Work, in_own_process};
 use crate::process::{Usage, reset_peak};
 use crate::stopwatch::{now, today};
 
-/// Twenty-two processes on two cores take some seconds; a minute and a half is for machines that do other things, too.
-const START_SECONDS: u64 = 90;
+/// Twenty-two processes on two cores take some seconds; the rest is for machines that do other things, too.
+const START_SECONDS: u64 = 150;
 const STOP_SECONDS: u64 = 30;
 
 /// A running demo with one bucket in it.

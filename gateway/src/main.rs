@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
+    // The control plane's libraries log every refused stranger as an error: quiet, unless asked for.
+    let filter = EnvFilter::new(format!("{},{wanted}", domicile_swarm::LOG_DIRECTIVES));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     match Cli::parse().run().await {
         Ok(()) => ExitCode::SUCCESS,

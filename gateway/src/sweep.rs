@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domicile_types::{Classification, NodeId, OperationKind, OutcomeStatus, RequestId, ShardCid};
+use domicile_types::{Classification, NodeId, OperationKind, OutcomeStatus, RequestId, ShardCid, UnixMillis};
 use futures::future::join_all;
 
 use crate::catalog::{CatalogError, Sweep};
 use crate::fleet::Ticketed;
 use crate::objects::{Gateway, Matter, Scope};
-use crate::state::{Held, LeaseName, acquire_lease};
+use crate::state::{Held, LeaseName};
 
 /// How often the sweeper looks for work when there is none.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,6 +21,8 @@ const LEASE_MILLIS: u64 = 60_000;
 /// How long a node that did not answer is left alone.
 const RETRY_MILLIS: u64 = 60_000;
 
+/// How long it is remembered that a request was carried out.
+const REQUESTS_KEPT_MILLIS: u64 = 3_600_000;
 /// Pages that one round takes on.
 const PAGES_AT_ONCE: usize = 16;
 
@@ -37,12 +39,24 @@ pub(crate) async fn run(gateway: Gateway) {
         };
         match round.await {
             Ok(true) => {}
-            Ok(false) => tokio::time::sleep(IDLE_INTERVAL).await,
+            Ok(false) => {
+                forget_requests(&gateway).await;
+                tokio::time::sleep(IDLE_INTERVAL).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "sweep put off");
                 tokio::time::sleep(IDLE_INTERVAL).await;
             }
         }
+    }
+}
+
+/// Drops the notes of which requests were carried out, once they are too old for a client to repeat them.
+async fn forget_requests(gateway: &Gateway) {
+    let now = gateway.clock.now();
+    let before = UnixMillis(now.0.saturating_sub(REQUESTS_KEPT_MILLIS));
+    if let Err(error) = gateway.catalog.forget_requests(before).await {
+        tracing::warn!(%error, "old requests could not be forgotten");
     }
 }
 
@@ -65,11 +79,8 @@ async fn reap(gateway: &Gateway) -> Result<(), SweepError> {
 }
 
 async fn lease(gateway: &Gateway) -> Result<Held, SweepError> {
-    let (store, owner) = (std::sync::Arc::clone(gateway.catalog.store()), gateway.catalog.process());
-    let acquired =
-        tokio::task::spawn_blocking(move || acquire_lease(&*store, &LeaseName::new("sweep"), owner, LEASE_MILLIS));
-    let lease = acquired.await.map_err(|_| CatalogError::ShuttingDown)?;
-    Ok(lease.map_err(CatalogError::from)?)
+    let owner = gateway.catalog.process();
+    Ok(gateway.catalog.acquire_lease(&LeaseName::new("sweep"), owner, LEASE_MILLIS).await?)
 }
 
 /// Sweeps some pages of shards; `false` when nothing is due.

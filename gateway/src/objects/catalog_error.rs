@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::intake::internal;
 use crate::catalog::CatalogError;
+use crate::state::StoreError;
 
 impl From<CatalogError> for Error {
     fn from(error: CatalogError) -> Self {
@@ -28,6 +29,9 @@ impl From<CatalogError> for Error {
             | CatalogError::InvalidToken
             | CatalogError::TooLarge { .. }) => Self::InvalidArgument(error.to_string()),
             CatalogError::NotPending => Self::Unavailable("the upload was swept before it was complete".to_owned()),
+            CatalogError::Store(StoreError::Contention { .. }) => {
+                Self::Unavailable("too many requests change the same object at once".to_owned())
+            }
             CatalogError::ShuttingDown => Self::Unavailable("the gateway is shutting down".to_owned()),
             error @ (CatalogError::Inconsistent { .. } | CatalogError::Lease(_) | CatalogError::Store(_)) => {
                 internal("using the catalog", error)

@@ -183,10 +183,10 @@ impl Fetch<'_> {
 
     /// Opens the chunks. Tags that do not verify are not an error yet: some shard lies.
     async fn open(&self, placed: &Placed, pieces: Vec<ShardPiece>) -> Result<Attempt, Error> {
-        let (key, read) = (Arc::clone(self.data_key), placed.read.clone());
+        let (key, read, pool) = (Arc::clone(self.data_key), placed.read.clone(), self.gateway.pool.clone());
         let opened = spawn_blocking(move || {
-            let mut output = vec![0; read.plaintext_bytes()];
-            open_chunks(&key, &read, &pieces, &mut output).map(|()| Bytes::from(output))
+            let mut output = pool.take(read.plaintext_bytes());
+            open_chunks(&key, &read, &pieces, &mut output).map(|()| output.freeze())
         });
         match opened.await.map_err(|source| internal("opening a segment", source))? {
             Ok(plaintext) => Ok(Attempt::Opened(plaintext)),

@@ -36,6 +36,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> R
 async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
     let NodeStanding { enrolled, announced, located, evidence, state } = standing;
     let status = gateway.nodes.status(enrolled.id).await.ok();
+    let served = status.as_ref().map(|status| status.served);
     let refused =
         status.map(|status| status.refused.into_iter().map(|(code, count)| (code.to_string(), count)).collect());
     NodeView {
@@ -50,6 +51,7 @@ async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
         capacity_bytes: announced.as_ref().map(|announced| announced.capacity_bytes),
         free_bytes: announced.as_ref().map(|announced| announced.free_bytes),
         refused,
+        served,
         heard: announced.map(|announced| announced.issued),
     }
 }

@@ -103,6 +103,8 @@ pub struct NodeView {
     pub free_bytes: Option<u64>,
     /// Requests refused, by reason; absent when the node was not asked or did not answer.
     pub refused: Option<std::collections::BTreeMap<String, u64>>,
+    /// Shards and ranges it served in its life; absent like `refused`.
+    pub served: Option<domicile_node_protocol::VerbCount>,
     /// When it announced itself last.
     pub heard: Option<UnixMillis>,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use domicile_types::{Classification, NodeId, OperationKind, OutcomeStatus, RequestId, ShardCid, UnixMillis};
 use futures::future::join_all;
 
+use crate::admin::with_causes;
 use crate::catalog::{CatalogError, Sweep};
 use crate::fleet::Ticketed;
 use crate::objects::{Gateway, Matter, Scope};
@@ -44,7 +45,7 @@ pub(crate) async fn run(gateway: Gateway) {
                 tokio::time::sleep(IDLE_INTERVAL).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "sweep put off");
+                tracing::warn!(error = with_causes(&error), "sweep put off");
                 tokio::time::sleep(IDLE_INTERVAL).await;
             }
         }
@@ -65,7 +66,7 @@ async fn forget_requests(gateway: &Gateway) {
 enum SweepError {
     #[error("the catalog refused")]
     Catalog(#[from] CatalogError),
-    #[error("the deletion could not be decided or logged: {0}")]
+    #[error("the deletion could not be decided or logged")]
     Logged(#[from] crate::objects::Error),
 }
 

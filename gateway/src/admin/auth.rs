@@ -53,9 +53,4 @@ impl Bearer {
     pub(super) fn caller_for(&self, tenant: &TenantId) -> Caller {
         Caller { tenant: tenant.clone(), ..self.caller.clone() }
     }
-
-    /// The request as use cases see it.
-    pub(super) const fn caller(&self) -> &Caller {
-        &self.caller
-    }
 }

@@ -177,7 +177,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            buffer_bytes_max: 192 * 1024 * 1024,
+            buffer_bytes_max: 144 * 1024 * 1024,
             connections_max: 10_000,
             s3_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             ticket_seconds: 120,

@@ -95,6 +95,11 @@ fn room_kib(config: &EncoderConfig) -> u32 {
     u32::try_from(bytes / 1024).unwrap_or(u32::MAX)
 }
 
+/// A small body, and its shards: at the most three times its length under every code on offer, and some for rounding.
+fn small_room_kib(body_bytes: usize) -> u32 {
+    u32::try_from(4 * body_bytes / 1024).unwrap_or(u32::MAX).saturating_add(64)
+}
+
 struct Task {
     encoder: Encoder,
     room_kib: u32,
@@ -125,7 +130,7 @@ impl Task {
 
     async fn small(self, body: Bytes) -> Result<Digested, Error> {
         check_length(self.content_length, body.len())?;
-        let room = take_room(&self.buffers, self.room_kib).await?;
+        let room = take_room(&self.buffers, small_room_kib(body.len())).await?;
         let work = spawn_blocking(move || {
             let mut digests = BodyDigests::new(&self.expected);
             digests.update(&body);

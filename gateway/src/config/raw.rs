@@ -157,6 +157,9 @@ pub struct RawNode {
     pub party: Party,
 }
 
+/// Room for one segment of 29+51, the widest code, as it is taken in.
+const BUFFER_BYTES_MIN: usize = 96 * 1024 * 1024;
+
 impl RawConfig {
     /// Checks that the values hold together and makes paths absolute or relative to `folder`.
     pub fn into_config(self, folder: &Path) -> Result<Config, ConfigError> {
@@ -171,6 +174,12 @@ impl RawConfig {
             return Err(ConfigError::Contradiction(
                 "location_databases needs at least two files: one database alone is wrong too often".to_owned(),
             ));
+        }
+        if self.limits.buffer_bytes_max < BUFFER_BYTES_MIN {
+            return Err(ConfigError::Contradiction(format!(
+                "limits.buffer_bytes_max is {}; one segment of the widest code takes {BUFFER_BYTES_MIN}",
+                self.limits.buffer_bytes_max
+            )));
         }
         let mut access_keys: Vec<&str> = self.credentials.iter().map(|c| c.access_key.as_str()).collect();
         access_keys.sort_unstable();

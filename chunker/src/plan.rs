@@ -62,9 +62,13 @@ pub enum ReadError {
 ///
 /// ```
 /// # use domicile_chunker::*;
-/// fn load(name: PageName) -> Vec<u8> { unimplemented!("from the store: {name:?}") }
-/// fn fetch_and_open(read: &SegmentRead) { unimplemented!("from nodes: {:?}", read.shard_ranges()) }
-/// fn read(key: &DataKey, mut plan: ReadPlan) -> Result<(), ReadError> {
+/// // `load` reads a page from the store, `fetch_and_open` asks the nodes for `SegmentRead::shard_ranges`.
+/// fn read(
+///     key: &DataKey,
+///     mut plan: ReadPlan,
+///     load: impl Fn(PageName) -> Vec<u8>,
+///     fetch_and_open: impl Fn(&SegmentRead),
+/// ) -> Result<(), ReadError> {
 ///     loop {
 ///         match plan.step()? {
 ///             ReadStep::Page(name) => plan.supply(key, name, &load(name))?,

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::AdminError;
 use crate::config::{Role, Token};
-use crate::objects::{Caller, Gateway};
+use crate::objects::{Caller, Gateway, KeyHolder, Principal};
 
 /// An authenticated request.
 pub(super) struct Bearer {
@@ -32,8 +32,11 @@ impl Bearer {
         let token = found.ok_or(AdminError::Unauthenticated)?;
         let fallback = || TenantId::parse("domicile").map_err(AdminError::internal);
         let caller = Caller {
-            tenant: token.tenant.clone().map_or_else(fallback, Ok)?,
-            access_key: format!("token/{}", serde_json::to_value(token.role).map_err(AdminError::internal)?),
+            principal: Principal::Key(KeyHolder {
+                tenant: token.tenant.clone().map_or_else(fallback, Ok)?,
+                access_key: format!("token/{}", serde_json::to_value(token.role).map_err(AdminError::internal)?),
+            }),
+            secure: false,
             address: request.peer_addr().map(|peer| peer.ip()),
             request: RequestId::from_bytes(gateway.clock.random()),
         };
@@ -51,6 +54,11 @@ impl Bearer {
 
     /// The request as use cases see it, on behalf of `tenant`.
     pub(super) fn caller_for(&self, tenant: &TenantId) -> Caller {
-        Caller { tenant: tenant.clone(), ..self.caller.clone() }
+        let access_key = match &self.caller.principal {
+            Principal::Key(holder) => holder.access_key.clone(),
+            Principal::Anonymous => String::new(),
+        };
+        let principal = Principal::Key(KeyHolder { tenant: tenant.clone(), access_key });
+        Caller { principal, ..self.caller.clone() }
     }
 }

@@ -233,6 +233,7 @@ fn delete_round(tx: &mut Tx<'_>, given: &Bucket, due: UnixMillis) -> Result<bool
     if more {
         return Ok(false);
     }
+    super::settings::delete_all(tx, bucket.id)?;
     tx.delete(keys::bucket(&bucket.name))?;
     tx.delete(keys::tenant_bucket(&bucket.owner, &bucket.name))?;
     Ok(true)

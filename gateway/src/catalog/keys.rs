@@ -5,6 +5,7 @@
 //! t tenant 00 name                      the buckets of a tenant
 //! o bucket-id key                       current version of an object
 //! v bucket-id key 00 ~time version-id   reserved: versions that are not current, and delete markers
+//! c bucket-id kind                      setting of a bucket: policy, lifecycle and the like
 //! u bucket-id key 00 upload-id          multipart upload in progress
 //! p upload-id number                    part of an upload in progress
 //! q data-id page                        parts of a completed multipart object, in pages
@@ -56,6 +57,14 @@ pub(super) fn objects(bucket: BucketId) -> Vec<u8> {
 
 pub(super) fn object(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
     row(b'o', &[bucket.as_bytes(), key.as_str().as_bytes()])
+}
+
+pub(super) fn settings(bucket: BucketId) -> Vec<u8> {
+    row(b'c', &[bucket.as_bytes()])
+}
+
+pub(super) fn setting(bucket: BucketId, kind: u8) -> Vec<u8> {
+    row(b'c', &[bucket.as_bytes(), &[kind]])
 }
 
 pub(super) fn uploads(bucket: BucketId) -> Vec<u8> {

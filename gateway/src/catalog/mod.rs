@@ -32,6 +32,7 @@ mod listing;
 mod object;
 mod put;
 mod read;
+mod settings;
 mod token;
 mod upload;
 
@@ -57,6 +58,7 @@ pub use object::{
 };
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
+pub use settings::Setting;
 pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };

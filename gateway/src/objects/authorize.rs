@@ -9,7 +9,7 @@ use domicile_types::{
 
 use super::error::{Denial, Error};
 use super::gateway::Gateway;
-use super::request::Caller;
+use super::request::{Caller, KeyHolder, Principal};
 
 /// What is to be decided and logged, as far as the request says it.
 #[derive(Debug, Clone)]
@@ -75,7 +75,8 @@ impl Gateway {
         matter: &Matter<'_>,
         scope: Scope,
     ) -> Result<LoggedIntent, Error> {
-        let caller = Caller { tenant: tenant.clone(), access_key: worker.to_owned(), address: None, request };
+        let principal = Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: worker.to_owned() });
+        let caller = Caller { principal, secure: true, address: None, request };
         let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
         let permit = self.judge(&caller, matter, None, &here).await?;
         let draft = self.draft(&caller, matter, &here.candidates, scope)?;
@@ -146,11 +147,10 @@ impl Gateway {
             let fresh = || Salt(self.clock.random());
             self.log.side().commit(domain, value.as_bytes(), fresh).map_err(log_unavailable)
         };
-        let actor = format!("{}/{}", caller.tenant, caller.access_key);
         let address = caller.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         Ok(IntentDraft {
             request: caller.request,
-            actor: commit(CommitmentDomain::Actor, &actor)?,
+            actor: commit(CommitmentDomain::Actor, &caller.actor())?,
             address: commit(CommitmentDomain::Address, &address)?,
             bucket: matter.bucket.map(|bucket| commit(CommitmentDomain::Bucket, bucket.as_str())).transpose()?,
             key: matter.key.map(|key| commit(CommitmentDomain::Key, key)).transpose()?,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use domicile_types::{BucketName, Classification, OperationKind, OutcomeStatus};
 
+use super::access::Wants;
 use super::answer::BucketView;
 use super::authorize::{Matter, roster_facts};
 use super::error::Error;
@@ -21,10 +22,11 @@ const BUCKETS_PER_PAGE: usize = 1_000;
 impl Gateway {
     /// The tenant's buckets, those that may be told of where the caller is. One that may not is logged as an attempt.
     pub async fn list_buckets(&self, caller: &Caller) -> Result<Vec<BucketView>, Error> {
+        let owner = caller.tenant().ok_or(Error::AccessDenied)?;
         let mut views = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.catalog.list_buckets(&caller.tenant, "", after.as_deref(), BUCKETS_PER_PAGE).await?;
+            let page = self.catalog.list_buckets(owner, "", after.as_deref(), BUCKETS_PER_PAGE).await?;
             after = page.buckets.last().map(|bucket| bucket.name.to_string());
             for bucket in page.buckets {
                 match self.told_of(caller, OperationKind::ListBuckets, &bucket).await {
@@ -41,6 +43,7 @@ impl Gateway {
 
     /// Creates a bucket, if the packs of its region let this gateway handle its data and leave nodes enough for it.
     pub async fn create_bucket(&self, caller: &Caller, request: CreateBucket) -> Result<BucketView, Error> {
+        let owner = caller.tenant().cloned().ok_or(Error::AccessDenied)?;
         let name = request.region.as_ref().unwrap_or(&self.config.default_region);
         let region = self
             .config
@@ -68,7 +71,7 @@ impl Gateway {
         let new = NewBucket {
             id: BucketId::from_bytes(self.clock.random()),
             name: request.bucket,
-            owner: caller.tenant.clone(),
+            owner,
             region: region.name.clone(),
             packs: region.packs.clone(),
             tags: row_tags(request.tags),
@@ -83,7 +86,7 @@ impl Gateway {
 
     /// Deletes an empty bucket.
     pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<(), Error> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:DeleteBucket")).await?;
         let intent = self.authorize(caller, &about(OperationKind::DeleteBucket, &bucket)).await?;
         let deleted = self.catalog.delete_bucket(stamp(self, caller), &bucket).await;
         settle(intent, deleted.is_ok());
@@ -92,33 +95,27 @@ impl Gateway {
 
     /// What HeadBucket and GetBucketLocation tell.
     pub async fn head_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketView, Error> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:ListBucket")).await?;
         self.told_of(caller, OperationKind::HeadBucket, &bucket).await?;
         Ok(view(&bucket))
     }
 
     /// The bucket's tags.
     pub async fn bucket_tags(&self, caller: &Caller, name: &BucketName) -> Result<Tags, Error> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:GetBucketTagging")).await?;
         self.told_of(caller, OperationKind::HeadBucket, &bucket).await?;
         if bucket.tags.is_empty() { Err(Error::NoSuchTagSet) } else { Ok(shown_tags(&bucket.tags)) }
     }
 
     /// Replaces the bucket's tags, and with them the classification that new objects inherit.
     pub async fn set_bucket_tags(&self, caller: &Caller, name: &BucketName, tags: Tags) -> Result<(), Error> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:PutBucketTagging")).await?;
         let classification = classify(&tags, &Classification::default())?;
         let intent = self.authorize(caller, &about(OperationKind::ConfigureBucket, &bucket)).await?;
         let set = self.catalog.set_bucket_tags(stamp(self, caller), &bucket, row_tags(tags), classification).await;
         settle(intent, set.is_ok());
         set?;
         Ok(())
-    }
-
-    /// The bucket, if the caller's tenant owns it.
-    pub(super) async fn owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket, Error> {
-        let bucket = self.catalog.bucket(name).await?;
-        if bucket.owner == caller.tenant { Ok(bucket) } else { Err(Error::AccessDenied) }
     }
 
     /// Decides and logs a question about a bucket that answers no object bytes.

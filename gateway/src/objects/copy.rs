@@ -5,6 +5,7 @@
 
 use domicile_types::{Classification, OperationKind, PackId};
 
+use super::access::Wants;
 use super::answer::Stored;
 use super::error::Error;
 use super::gateway::Gateway;
@@ -30,7 +31,7 @@ pub(super) struct Source {
 impl Gateway {
     /// Copies an object within the tenant.
     pub async fn copy_object(&self, caller: &Caller, request: CopyObject) -> Result<Stored, Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new("s3:PutObject").key(&request.key)).await?;
         let is_same = request.source.bucket == request.bucket && request.source.key == request.key;
         if is_same && request.replace_headers.is_none() && request.replace_tags.is_none() {
             return Err(Error::InvalidRequest(
@@ -62,7 +63,9 @@ impl Gateway {
 
     /// Copies an object, or a range of one, into a part.
     pub async fn copy_part(&self, caller: &Caller, request: CopyPart) -> Result<Stored, Error> {
-        let bucket = self.owned_bucket(caller, &request.upload.bucket).await?;
+        let bucket = self
+            .bucket_for(caller, &request.upload.bucket, &Wants::new("s3:PutObject").key(&request.upload.key))
+            .await?;
         let source = self.open_source(caller, request.source, &bucket).await?;
         self.write_part(caller, &bucket, &request.upload, request.part_number, OperationKind::CopyObject, source.into())
             .await
@@ -70,7 +73,7 @@ impl Gateway {
 
     /// Begins to read what is to be copied into `bucket`, under the packs of both.
     async fn open_source(&self, caller: &Caller, request: GetObject, bucket: &Bucket) -> Result<Source, Error> {
-        let (from, head) = self.object_row(caller, &request).await?;
+        let (from, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         request.conditions.check(&head.object.etag, head.last_modified).map_err(|error| match error {
             // A copy whose condition does not hold fails; there is nothing that the client has already.
             Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },

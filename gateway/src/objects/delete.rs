@@ -2,6 +2,7 @@
 
 use domicile_types::{BucketName, OperationKind};
 
+use super::access::Wants;
 use super::authorize::Matter;
 use super::bucket::settle;
 use super::error::Error;
@@ -19,7 +20,7 @@ impl Gateway {
         name: &BucketName,
         targets: Vec<DeleteTarget>,
     ) -> Result<Vec<(DeleteTarget, Result<(), Error>)>, Error> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:DeleteObject")).await?;
         let key = match targets.as_slice() {
             [only] => Some(only.key.as_str()),
             _ => None,

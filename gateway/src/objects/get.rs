@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use domicile_types::{OperationKind, PackId};
 
+use super::access::Wants;
 use super::answer::{ObjectHead, ObjectRead};
 use super::authorize::Matter;
 use super::bucket::settle;
@@ -18,7 +19,7 @@ use crate::catalog::{self, Bucket};
 impl Gateway {
     /// Begins to read an object, or a range of it. What is decided: the requester's place may retrieve, and every holder relay.
     pub async fn get_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectRead, Error> {
-        let (bucket, head) = self.object_row(caller, &request).await?;
+        let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
         let object = object_view(&request.key, &head);
@@ -36,7 +37,7 @@ impl Gateway {
 
     /// What GetObject would answer, without the bytes.
     pub async fn head_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectHead, Error> {
-        let (bucket, head) = self.object_row(caller, &request).await?;
+        let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         let packs = packs_of(&bucket, &head);
         let matter = Matter {
             operation: OperationKind::HeadObject,
@@ -57,8 +58,9 @@ impl Gateway {
         &self,
         caller: &Caller,
         request: &GetObject,
+        action: &'static str,
     ) -> Result<(Bucket, catalog::ObjectHead), Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new(action).key(&request.key)).await?;
         if request.version.as_deref().is_some_and(|version| version != VERSION_NULL) {
             return Err(Error::NoSuchVersion);
         }

@@ -2,6 +2,7 @@
 
 use domicile_types::{ObjectKey, OperationKind};
 
+use super::access::Wants;
 use super::answer::{ObjectPage, ObjectView, UploadPage, UploadView};
 use super::authorize::Matter;
 use super::bucket::settle;
@@ -14,7 +15,8 @@ use crate::catalog::{ListQuery, ListStart, ListUploadsQuery, ListedObject};
 impl Gateway {
     /// A page of the bucket's objects. Serves ListObjects v1 and v2 and, as every object has one version, ListObjectVersions.
     pub async fn list_objects(&self, caller: &Caller, request: ListObjects) -> Result<ObjectPage, Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket =
+            self.bucket_for(caller, &request.bucket, &Wants::new("s3:ListBucket").prefix(&request.prefix)).await?;
         let matter = Matter {
             operation: OperationKind::ListObjects,
             packs: &bucket.packs,
@@ -46,7 +48,9 @@ impl Gateway {
 
     /// A page of the bucket's uploads in progress.
     pub async fn list_uploads(&self, caller: &Caller, request: ListUploads) -> Result<UploadPage, Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket = self
+            .bucket_for(caller, &request.bucket, &Wants::new("s3:ListBucketMultipartUploads").prefix(&request.prefix))
+            .await?;
         let matter = Matter {
             operation: OperationKind::ListUploads,
             packs: &bucket.packs,

@@ -6,6 +6,7 @@
 //! Bytes come in through `intake` (sealed and hashed off the request's thread), `sender` (placed, checked, sent) and `writer`
 //! (the order of it all); they go out through `reader` (windows, budgets) and `fetch` (nodes, rebuilding).
 
+mod access;
 pub mod answer;
 mod authorize;
 mod bucket;

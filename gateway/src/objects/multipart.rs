@@ -5,6 +5,7 @@ use data_encoding::HEXLOWER;
 use domicile_chunker::{NewManifest, PartEntry, SealId, seal_multipart, seal_part};
 use domicile_types::{Classification, DataId, OperationKind, PackId, UploadId};
 
+use super::access::Wants;
 use super::answer::{PartPage, PartView, Stored, StoredChecksum, UploadCreated};
 use super::authorize::Matter;
 use super::bucket::settle;
@@ -41,7 +42,7 @@ impl From<Source> for PartBody {
 impl Gateway {
     /// Begins an upload. Its data key is made here, once for all its parts.
     pub async fn create_upload(&self, caller: &Caller, request: CreateUpload) -> Result<UploadCreated, Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new("s3:PutObject").key(&request.key)).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
         let operation = OperationKind::CreateMultipartUpload;
         let matter = about(operation, &bucket, &bucket.packs, &classification, Some(request.key.as_str()));
@@ -49,7 +50,7 @@ impl Gateway {
         let intent = self.intend(caller, &matter, &permit, super::authorize::Scope::default()).await?;
         let upload = UploadId::from_bytes(upload_id(self));
         let version = upload.to_string();
-        let owner = KeyOwner { tenant: &caller.tenant, bucket: &bucket.name, key: &request.key, version: &version };
+        let owner = KeyOwner { tenant: &bucket.owner, bucket: &bucket.name, key: &request.key, version: &version };
         let (headers, metadata) = content_headers(request.headers);
         let kind = if request.full_object_checksum { ChecksumKind::FullObject } else { ChecksumKind::Composite };
         let new = NewUpload {
@@ -76,7 +77,9 @@ impl Gateway {
 
     /// Stores a part; one that is there under the same number is replaced.
     pub async fn put_part(&self, caller: &Caller, request: PutPart) -> Result<Stored, Error> {
-        let bucket = self.owned_bucket(caller, &request.upload.bucket).await?;
+        let bucket = self
+            .bucket_for(caller, &request.upload.bucket, &Wants::new("s3:PutObject").key(&request.upload.key))
+            .await?;
         let incoming =
             Incoming { body: request.body, content_length: request.content_length, expected: request.expected };
         let body = PartBody { incoming, packs: bucket.packs.clone() };
@@ -127,7 +130,7 @@ impl Gateway {
     async fn commit_part(&self, caller: &Caller, to: &Destination<'_>, written: Written) -> Result<Stored, Error> {
         let Written { pending, extent, part, mut pages, digested, ticketed } = written;
         let context = domicile_chunker::PartContext {
-            tenant: caller.tenant.clone(),
+            tenant: to.bucket.owner.clone(),
             data: to.data,
             upload: to.upload,
             part: u32::from(to.part),
@@ -162,7 +165,9 @@ impl Gateway {
 
     /// Makes the listed parts an object. Completing again what is complete gives the same answer.
     pub async fn complete_upload(&self, caller: &Caller, request: CompleteUpload) -> Result<Stored, Error> {
-        let bucket = self.owned_bucket(caller, &request.upload.bucket).await?;
+        let bucket = self
+            .bucket_for(caller, &request.upload.bucket, &Wants::new("s3:PutObject").key(&request.upload.key))
+            .await?;
         let UploadRef { key, upload, .. } = &request.upload;
         let requested = request.parts.iter().map(requested_part).collect::<Result<Vec<_>, _>>()?;
         let plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await? {
@@ -231,7 +236,8 @@ impl Gateway {
 
     /// Gives an upload up. Its parts are garbage from here on.
     pub async fn abort_upload(&self, caller: &Caller, request: UploadRef) -> Result<(), Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket =
+            self.bucket_for(caller, &request.bucket, &Wants::new("s3:AbortMultipartUpload").key(&request.key)).await?;
         let operation = OperationKind::AbortMultipartUpload;
         let matter = about(operation, &bucket, &bucket.packs, &bucket.classification, Some(request.key.as_str()));
         let intent = self.authorize(caller, &matter).await?;
@@ -242,7 +248,13 @@ impl Gateway {
 
     /// A page of an upload's parts.
     pub async fn list_parts(&self, caller: &Caller, request: ListParts) -> Result<PartPage, Error> {
-        let bucket = self.owned_bucket(caller, &request.upload.bucket).await?;
+        let bucket = self
+            .bucket_for(
+                caller,
+                &request.upload.bucket,
+                &Wants::new("s3:ListMultipartUploadParts").key(&request.upload.key),
+            )
+            .await?;
         let key = &request.upload.key;
         let matter =
             about(OperationKind::ListUploads, &bucket, &bucket.packs, &bucket.classification, Some(key.as_str()));

@@ -5,6 +5,7 @@ use data_encoding::HEXLOWER;
 use domicile_chunker::{DataKey, NewManifest, seal_object};
 use domicile_types::{Classification, DataId, ObjectKey, OperationKind, OutcomeStatus, PackId, UploadId};
 
+use super::access::Wants;
 use super::answer::Stored;
 use super::error::Error;
 use super::gateway::Gateway;
@@ -34,7 +35,7 @@ pub(super) struct Identity<'a> {
 impl Gateway {
     /// Stores an object. It is acknowledged when every shard is durable and its row is committed, in this order.
     pub async fn put_object(&self, caller: &Caller, request: PutObject) -> Result<Stored, Error> {
-        let bucket = self.owned_bucket(caller, &request.bucket).await?;
+        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new("s3:PutObject").key(&request.key)).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
         let identity = Identity {
             bucket: &bucket,
@@ -86,7 +87,7 @@ impl Gateway {
     ) -> Result<Stored, Error> {
         let Written { pending, extent, part, mut pages, digested, ticketed } = written;
         let owner = KeyOwner {
-            tenant: &caller.tenant,
+            tenant: &identity.bucket.owner,
             bucket: &identity.bucket.name,
             key: identity.key,
             version: VERSION_NULL,

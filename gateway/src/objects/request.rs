@@ -12,14 +12,52 @@ use futures::Stream;
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Whose credentials signed the request.
-    pub tenant: TenantId,
-    /// Which of the tenant's access keys.
-    pub access_key: String,
+    pub principal: Principal,
+    /// Whether the request came over TLS.
+    pub secure: bool,
     /// The requester's address: the socket's peer, or what a trusted proxy said; `None` when a trusted proxy's word was
     /// malformed, which the law treats as an unknown place.
     pub address: Option<IpAddr>,
     /// The request's id, which the answer shows as `x-amz-request-id` and every audit entry carries.
     pub request: RequestId,
+}
+
+/// Whom a request's signature names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// Nobody: the request is not signed.
+    Anonymous,
+    /// The holder of an access key.
+    Key(KeyHolder),
+}
+
+/// The holder of an access key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// Whose key it is.
+    pub tenant: TenantId,
+    /// Which of the tenant's access keys.
+    pub access_key: String,
+}
+
+impl Caller {
+    /// The tenant, if the request was signed.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<&TenantId> {
+        match &self.principal {
+            Principal::Anonymous => None,
+            Principal::Key(holder) => Some(&holder.tenant),
+        }
+    }
+
+    /// What the log's side store keeps as the actor.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        match &self.principal {
+            Principal::Anonymous => "anonymous".to_owned(),
+            Principal::Key(holder) => format!("{}/{}", holder.tenant, holder.access_key),
+        }
+    }
 }
 
 /// Object bytes in flight, in either direction.

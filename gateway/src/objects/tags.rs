@@ -13,7 +13,7 @@ use super::writer::stamp;
 impl Gateway {
     /// The object's tags; an empty set where it has none.
     pub async fn object_tags(&self, caller: &Caller, request: &GetObject) -> Result<Tags, Error> {
-        let (bucket, head) = self.object_row(caller, request).await?;
+        let (bucket, head) = self.object_row(caller, request, "s3:GetObjectTagging").await?;
         let matter = Matter {
             operation: OperationKind::HeadObject,
             packs: &bucket.packs,
@@ -28,7 +28,7 @@ impl Gateway {
 
     /// Replaces the object's tags and its classification.
     pub async fn set_object_tags(&self, caller: &Caller, request: &GetObject, tags: Tags) -> Result<(), Error> {
-        let (bucket, head) = self.object_row(caller, request).await?;
+        let (bucket, head) = self.object_row(caller, request, "s3:PutObjectTagging").await?;
         let classification = classify(&tags, &bucket.classification)?;
         let matter = Matter {
             operation: OperationKind::TagObject,

@@ -58,7 +58,7 @@ impl Gateway {
             part_number: None,
             conditions: ReadConditions::default(),
         };
-        let (bucket, head) = self.object_row(caller, &request).await?;
+        let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         let packs = packs_of(&bucket, &head);
         let matter = Matter {
             operation: OperationKind::HeadObject,

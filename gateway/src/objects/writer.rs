@@ -86,7 +86,7 @@ impl Gateway {
         let mut writer = Writer::open(self, to, incoming.content_length).await?;
         let encoder = EncoderConfig {
             context: PartContext {
-                tenant: to.caller.tenant.clone(),
+                tenant: to.bucket.owner.clone(),
                 data: to.data,
                 upload: to.upload,
                 part: u32::from(to.part),

@@ -18,13 +18,15 @@ use subtle::ConstantTimeEq as _;
 use super::error;
 use super::operations;
 use crate::config::{Config, Credential};
-use crate::objects::Caller;
+use crate::objects::{Caller, KeyHolder, Principal};
 
 /// What the listener knows of a request: travels with it as an extension.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     /// The socket's peer.
     pub(super) peer: Option<IpAddr>,
+    /// Whether it came over TLS.
+    pub(super) secure: bool,
     /// The id given to the request.
     pub(super) request: RequestId,
 }
@@ -88,8 +90,8 @@ impl Gate {
         refuse_demands(headers)?;
         refuse_long_documents(operation, headers)?;
         Ok(Caller {
-            tenant: tenant.clone(),
-            access_key: access_key.to_owned(),
+            principal: Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: access_key.to_owned() }),
+            secure: arrival.secure,
             address: arrival.peer.and_then(|peer| address(peer, headers, &self.trusted_proxies)),
             request: arrival.request,
         })
@@ -213,7 +215,11 @@ mod tests {
     }
 
     fn admit(operation: &str, headers: &HeaderMap) -> S3Result<Caller> {
-        let arrival = Arrival { peer: Some("127.30.0.9".parse().unwrap()), request: RequestId::from_bytes([1; 16]) };
+        let arrival = Arrival {
+            peer: Some("127.30.0.9".parse().unwrap()),
+            secure: false,
+            request: RequestId::from_bytes([1; 16]),
+        };
         gate().admit("AKIDA", operation, headers, arrival)
     }
 

@@ -34,10 +34,10 @@ const PUMP_GRACE: Duration = Duration::from_secs(1);
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Serves one request. It always has an answer.
-pub(super) async fn serve(service: &S3Service, mut request: Request) -> Response<Outgoing> {
+pub(super) async fn serve(service: &S3Service, mut request: Request, secure: bool) -> Response<Outgoing> {
     let id = RequestId::from_bytes(Clock.random());
     let payload = request.take_payload();
-    let arrival = Arrival { peer: request.peer_addr().map(|peer| peer.ip()), request: id };
+    let arrival = Arrival { peer: request.peer_addr().map(|peer| peer.ip()), secure, request: id };
     let old_protocol = request.version() < actix_http::Version::HTTP_2;
     let (method, path) = (request.method().as_str().to_owned(), request.path().to_owned());
     let (answer, body_left) = match convert(&request) {

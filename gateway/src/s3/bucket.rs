@@ -170,13 +170,13 @@ fn bucket_dto(view: BucketView) -> Bucket {
 
 /// Whoever owns a tenant's buckets and objects: the tenant.
 pub(super) fn owner(caller: &Caller) -> Owner {
-    let tenant = caller.tenant.as_str().to_owned();
+    let tenant = caller.tenant().map_or_else(|| "anonymous".to_owned(), ToString::to_string);
     Owner { display_name: Some(tenant.clone()), id: Some(tenant) }
 }
 
 /// The one access control list there is.
 fn private(caller: &Caller) -> Vec<Grant> {
-    let tenant = caller.tenant.as_str().to_owned();
+    let tenant = caller.tenant().map_or_else(|| "anonymous".to_owned(), ToString::to_string);
     vec![Grant {
         grantee: Some(Grantee {
             display_name: Some(tenant.clone()),

@@ -112,7 +112,7 @@ pub(super) fn start(service: &S3Service, keyring: &Keyring, config: &Config) -> 
         let (listener, bound) = bind(address)?;
         http = Some(bound);
         let (service, keyring, stopping) = (service.clone(), keyring.clone(), stopped.clone());
-        let listening = builder.listen("s3", listener, move || factory!(service, keyring, stopping).tcp());
+        let listening = builder.listen("s3", listener, move || factory!(service, keyring, stopping, false).tcp());
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     if let Some(listen) = &config.listen.s3_tls {
@@ -121,8 +121,8 @@ pub(super) fn start(service: &S3Service, keyring: &Keyring, config: &Config) -> 
         tls = Some(bound);
         let (service, keyring, stopping) = (service.clone(), keyring.clone(), stopped.clone());
         let tls = tls_config(listen)?;
-        let listening =
-            builder.listen("s3-tls", listener, move || factory!(service, keyring, stopping).rustls_0_23(tls.clone()));
+        let listening = builder
+            .listen("s3-tls", listener, move || factory!(service, keyring, stopping, true).rustls_0_23(tls.clone()));
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     let server = builder.run();
@@ -132,7 +132,7 @@ pub(super) fn start(service: &S3Service, keyring: &Keyring, config: &Config) -> 
 
 /// The HTTP service of one worker. A macro, because its type differs by transport and cannot be named.
 macro_rules! factory {
-    ($service:expr, $keyring:expr, $stopping:expr) => {{
+    ($service:expr, $keyring:expr, $stopping:expr, $secure:expr) => {{
         let (service, keyring, stopping) = ($service.clone(), $keyring.clone(), $stopping.clone());
         HttpService::build()
             .keep_alive(KEEP_ALIVE)
@@ -151,7 +151,7 @@ macro_rules! factory {
             }))
             .finish(fn_service(move |request: Request| {
                 let service = service.clone();
-                async move { Ok::<_, Response<BoxBody>>(bridge::serve(&service, request).await) }
+                async move { Ok::<_, Response<BoxBody>>(bridge::serve(&service, request, $secure).await) }
             }))
     }};
 }

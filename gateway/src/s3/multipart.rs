@@ -323,7 +323,7 @@ fn upload_dto(text: &Text, upload: &UploadView, caller: &Caller) -> MultipartUpl
 }
 
 fn initiator(caller: &Caller) -> Initiator {
-    let tenant = caller.tenant.as_str().to_owned();
+    let tenant = caller.tenant().map_or_else(|| "anonymous".to_owned(), ToString::to_string);
     Initiator { display_name: Some(tenant.clone()), id: Some(tenant) }
 }
 

@@ -25,12 +25,13 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 
 /// The tour, in Python.
-const TOUR: [(&str, &[u8]); 5] = [
+const TOUR: [(&str, &[u8]); 6] = [
     (TOUR_FILE, include_bytes!("tour/tour.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
     ("dataset.py", include_bytes!("tour/dataset.py")),
     ("law.py", include_bytes!("tour/law.py")),
     ("evidence.py", include_bytes!("tour/evidence.py")),
+    ("faults.py", include_bytes!("tour/faults.py")),
 ];
 
 /// The file that runs the tour.

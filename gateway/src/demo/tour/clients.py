@@ -156,6 +156,22 @@ class Demo:
     def process(self, name, action):
         return self.control(f"processes/{name}/{action}")
 
+    def restart(self, *names):
+        """Starts nodes that were stopped, and waits until each answers: a gateway may take one for up that just went down."""
+        for name in names:
+            self.process(name, "start")
+        until = time.monotonic() + 60
+        for name in names:
+            while True:
+                try:
+                    self.status(name)
+                    break
+                except Mismatch:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.1)
+        self.control("healthy")
+
     def ask(self, node, cid, ticket=None, gateway="gateway-cn"):
         """Asks a node for a shard, in the gateway's name (or a stranger's, with None), with the ticket given."""
         return self.control("ask", {"gateway": gateway, "node": node, "cid": cid, "ticket": ticket})

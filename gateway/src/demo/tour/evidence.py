@@ -29,9 +29,7 @@ def reads_succeed_with_as_many_nodes_down_as_the_code_has_parity(demo):
             expect(f"SHA-256 of {key} without {lost}", demo.notes["digests"][key], digest_of_stream(body))
             yield f"{key} read without {' and '.join(lost)}"
     finally:
-        for name in lost:
-            demo.process(name, "start")
-        demo.control("healthy")
+        demo.restart(*lost)
     yield f"{' and '.join(lost)} are back"
 
 

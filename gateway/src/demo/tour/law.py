@@ -20,6 +20,7 @@ DENIED = 451
 DENIED_CODE = "UnavailableForLegalReasons"
 # What the guideline on data export says of reading from abroad.
 LIMB = 2
+US_PLACES = {"US", "SG", "DE", "FR", "NL", "IE", "TW"}
 CITATION = "limb 2: query, retrieval, download from abroad"
 
 
@@ -218,6 +219,29 @@ def the_same_bucket_works_in_germany_and_stays_in_the_eea(demo):
     yield f"GET from CN: {message}"
 
 
+def a_bucket_of_region_us_is_kept_from_countries_of_concern_wherever_they_touch_it(demo):
+    """28 CFR 202 asks who can get at data, not where it lies: plaintext, shards and readers, each by its own rule."""
+    bucket = f"{demo.bucket}-us"
+    where = {"LocationConstraint": "us"}
+    status, code, message = refusal(demo.s3().create_bucket, Bucket=bucket, CreateBucketConfiguration=where)
+    expect("CreateBucket at gateway cn", (DENIED, DENIED_CODE), (status, code))
+    expect_that("the message names the rule", "us-bulk-data/processing-in-country-of-concern" in message, message)
+    yield f"at gateway cn: {message}"
+    s3 = demo.s3("eu")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    s3.upload_file(str(demo.files["images.tar"]), bucket, "images.tar")
+    yield f"images.tar: {check_spread(demo.where('images.tar', bucket, 'eu'), US_PLACES)}"
+    for place, address in [("US", "127.40.0.9"), ("TW", ABROAD["TW"]), ("DE", GERMANY)]:
+        body = demo.s3("eu", source=address).get_object(Bucket=bucket, Key="images.tar")["Body"]
+        expect(f"SHA-256 read from {place}", demo.notes["digests"]["images.tar"], digest_of_stream(body))
+    # 28 CFR 202.601 counts Hong Kong and Macao as China.
+    for place, address in [("CN", CHINA), ("HK", ABROAD["HK"]), ("MO", ABROAD["MO"])]:
+        status, code, message = refusal(demo.s3("eu", source=address).get_object, Bucket=bucket, Key="images.tar")
+        expect(f"GET from {place}", (DENIED, DENIED_CODE), (status, code))
+        expect_that("the message names the rule", "us-bulk-data/access-from-country-of-concern" in message, message)
+    yield f"read from US, TW and DE; from CN, HK and MO {status}: {message}"
+
+
 STEPS = [
     what_earlier_tours_left_can_be_deleted,
     four_clients_store_the_data_in_china_over_http_and_tls,
@@ -229,4 +253,5 @@ STEPS = [
     another_tenant_sees_nothing_of_it,
     a_bucket_of_region_eu_is_refused_in_china_where_its_plaintext_would_be,
     the_same_bucket_works_in_germany_and_stays_in_the_eea,
+    a_bucket_of_region_us_is_kept_from_countries_of_concern_wherever_they_touch_it,
 ]

@@ -49,6 +49,10 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// The enrolled nodes.
     pub nodes: Vec<EnrolledNode>,
+    /// Names of the keys that SSE-KMS may ask for. Each stands for a key of its own that derives from the root key.
+    pub kms_keys: Vec<String>,
+    /// Whether keys of customers (SSE-C) may come over plain HTTP, where everybody on the way can read them.
+    pub sse_c_over_http: bool,
     /// Limits.
     pub limits: Limits,
 }

@@ -37,6 +37,12 @@ pub struct RawConfig {
     pub party: Party,
     /// Listeners.
     pub listen: RawListen,
+    /// Names of keys for SSE-KMS.
+    #[serde(default)]
+    pub kms_keys: Vec<String>,
+    /// SSE-C over plain HTTP.
+    #[serde(default)]
+    pub sse_c_over_http: bool,
     /// Limits.
     #[serde(default, skip_serializing)]
     pub limits: Limits,
@@ -186,7 +192,15 @@ impl RawConfig {
         if let Some(twice) = access_keys.windows(2).find(|pair| pair.first() == pair.last()) {
             return Err(ConfigError::Contradiction(format!("access key {:?} is given twice", twice.first())));
         }
+        // They go out in headers as they are.
+        if let Some(name) =
+            self.kms_keys.iter().find(|name| name.is_empty() || name.bytes().any(|b| !b.is_ascii_graphic()))
+        {
+            return Err(ConfigError::Contradiction(format!("kms_keys: {name:?} is not a name of printable ASCII")));
+        }
         Ok(Config {
+            kms_keys: self.kms_keys,
+            sse_c_over_http: self.sse_c_over_http,
             place: self.place,
             evidence: self.evidence,
             party: self.party,

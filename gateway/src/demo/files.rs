@@ -26,6 +26,8 @@ const NODE_CAPACITY_BYTES: u64 = 8 << 30;
 const NODE_SEGMENT_BYTES_MAX: u64 = 256 << 20;
 /// Threads of a node's data plane: twenty nodes share this machine.
 const NODE_WORKERS: usize = 1;
+/// Named keys for SSE-KMS.
+const KMS_KEYS: [&str; 2] = ["01234567-89ab-cdef-0123-456789abcdef", "01234567-89ab-cdef-0123-456789abcdee"];
 /// The certificate authority of the TLS listeners, in the data folder.
 const CA_FILE: &str = "ca.pem";
 
@@ -231,6 +233,9 @@ fn gateway_config(
             swarm: planned.swarm,
             outbound: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
         },
+        kms_keys: KMS_KEYS.map(str::to_owned).to_vec(),
+        // Demo clients speak from loopback addresses, where nobody listens in between.
+        sse_c_over_http: true,
         limits: crate::config::Limits::default(),
         place_overrides: overrides.map(|(network, place)| RawPlaceOverride { network, place }).collect(),
         regions: plan.regions.iter().map(region).collect(),

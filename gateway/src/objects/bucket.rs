@@ -132,7 +132,8 @@ pub(super) fn settle(intent: domicile_compliance::audit::LoggedIntent, succeeded
     drop(intent.finish(status, 0, if succeeded { 200 } else { 0 }));
 }
 
-fn about(operation: OperationKind, bucket: &Bucket) -> Matter<'_> {
+/// A matter about a bucket as such.
+pub(super) fn about(operation: OperationKind, bucket: &Bucket) -> Matter<'_> {
     Matter {
         operation,
         packs: &bucket.packs,

@@ -43,6 +43,9 @@ pub enum Error {
     /// No such upload.
     #[error("the upload does not exist: it was completed, aborted, or never created")]
     NoSuchUpload,
+    /// The keyring holds no key of that name.
+    #[error("this gateway's keyring holds no key of that name: an operator declares names with kms_keys")]
+    NoSuchKmsKey,
     /// The bucket has no tags.
     #[error("the bucket has no tags")]
     NoSuchTagSet,
@@ -127,6 +130,9 @@ pub enum Error {
         /// Which claim.
         claim: &'static str,
     },
+    /// A document says what its kind of document cannot say.
+    #[error("{0}")]
+    MalformedDocument(String),
     /// A value in the request is wrong in a way that only the use case can see.
     #[error("{0}")]
     InvalidRequest(String),

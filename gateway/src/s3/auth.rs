@@ -118,7 +118,7 @@ impl S3Access for Gate {
 
 /// The requester's address: the peer, or what trusted proxies say it is. `None` where a trusted proxy's word is malformed:
 /// an unknown place, whose consequence is the law's business.
-fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
+pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
     // A value that is no text is as malformed as text that is no address.
     let words = headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or("?"));
     client_address(peer.to_canonical(), words, trusted_proxies).ok()

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::auth::Arrival;
 use super::body::ClientLeft;
+use super::cors::{self, Sharing};
 use super::{checksum, error};
 use crate::clock::Clock;
 use crate::objects::digest::BodyDigests;
@@ -34,14 +35,29 @@ const PUMP_GRACE: Duration = Duration::from_secs(1);
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Serves one request. It always has an answer.
-pub(super) async fn serve(service: &S3Service, mut request: Request, secure: bool) -> Response<Outgoing> {
+pub(super) async fn serve(
+    service: &S3Service,
+    sharing: &Sharing,
+    mut request: Request,
+    secure: bool,
+) -> Response<Outgoing> {
     let id = RequestId::from_bytes(Clock.random());
     let payload = request.take_payload();
     let arrival = Arrival { peer: request.peer_addr().map(|peer| peer.ip()), secure, request: id };
     let old_protocol = request.version() < actix_http::Version::HTTP_2;
     let (method, path) = (request.method().as_str().to_owned(), request.path().to_owned());
     let (answer, body_left) = match convert(&request) {
-        Ok(converted) => call(service, converted, payload, arrival).await,
+        Ok(converted) if cors::is_preflight(&converted) => {
+            (sharing.preflight(&converted, arrival).await, !matches!(payload, Payload::None))
+        }
+        Ok(converted) => {
+            let page = cors::Asked::by(&converted);
+            let (mut answer, body_left) = call(service, converted, payload, arrival).await;
+            if let Some(page) = page {
+                sharing.accompany(&page, &mut answer).await;
+            }
+            (answer, body_left)
+        }
         Err(refusal) => (refuse(&refusal), true),
     };
     let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
@@ -132,7 +148,7 @@ async fn answer(service: &S3Service, request: s3s::HttpRequest) -> s3s::HttpResp
     }
 }
 
-fn error_answer(error: s3s::S3Error) -> s3s::HttpResponse {
+pub(super) fn error_answer(error: s3s::S3Error) -> s3s::HttpResponse {
     let failed = (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the answer could not be written");
     error.to_http_response().unwrap_or_else(|_| refuse(&failed))
 }
@@ -151,7 +167,7 @@ fn document_claims(request: &http::Request<()>) -> s3s::S3Result<Option<Expected
     };
     let document = match *request.method() {
         Method::POST => has("delete"),
-        Method::PUT => has("tagging"),
+        Method::PUT => ["cors", "encryption", "logging", "tagging"].into_iter().any(has),
         _ => false,
     };
     // The digest of an aws-chunked body is not that of its bytes on the wire.

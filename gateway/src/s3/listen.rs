@@ -15,6 +15,7 @@ use s3s::service::S3Service;
 use tokio::sync::watch;
 
 use super::auth::Keyring;
+use super::cors::Sharing;
 use super::{admission, bridge};
 use crate::clock::Clock;
 use crate::config::{Config, TlsListen};
@@ -97,7 +98,12 @@ impl S3Server {
 }
 
 /// Binds, then serves. Must be called within a tokio runtime.
-pub(super) fn start(service: &S3Service, keyring: &Keyring, config: &Config) -> Result<S3Server, S3ServeError> {
+pub(super) fn start(
+    service: &S3Service,
+    sharing: &Sharing,
+    keyring: &Keyring,
+    config: &Config,
+) -> Result<S3Server, S3ServeError> {
     let workers = config.limits.s3_workers.max(1);
     let listeners = usize::from(config.listen.s3.is_some()) + usize::from(config.listen.s3_tls.is_some());
     let connections = config.limits.connections_max.saturating_mul(listeners.max(1)).div_ceil(workers);
@@ -111,18 +117,22 @@ pub(super) fn start(service: &S3Service, keyring: &Keyring, config: &Config) -> 
     if let Some(address) = config.listen.s3 {
         let (listener, bound) = bind(address)?;
         http = Some(bound);
-        let (service, keyring, stopping) = (service.clone(), keyring.clone(), stopped.clone());
-        let listening = builder.listen("s3", listener, move || factory!(service, keyring, stopping, false).tcp());
+        let (service, sharing) = (service.clone(), sharing.clone());
+        let (keyring, stopping) = (keyring.clone(), stopped.clone());
+        let listening =
+            builder.listen("s3", listener, move || factory!(service, sharing, keyring, stopping, false).tcp());
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     if let Some(listen) = &config.listen.s3_tls {
         let address = listen.address;
         let (listener, bound) = bind(address)?;
         tls = Some(bound);
-        let (service, keyring, stopping) = (service.clone(), keyring.clone(), stopped.clone());
+        let (service, sharing) = (service.clone(), sharing.clone());
+        let (keyring, stopping) = (keyring.clone(), stopped.clone());
         let tls = tls_config(listen)?;
-        let listening = builder
-            .listen("s3-tls", listener, move || factory!(service, keyring, stopping, true).rustls_0_23(tls.clone()));
+        let listening = builder.listen("s3-tls", listener, move || {
+            factory!(service, sharing, keyring, stopping, true).rustls_0_23(tls.clone())
+        });
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     let server = builder.run();
@@ -132,8 +142,9 @@ pub(super) fn start(service: &S3Service, keyring: &Keyring, config: &Config) -> 
 
 /// The HTTP service of one worker. A macro, because its type differs by transport and cannot be named.
 macro_rules! factory {
-    ($service:expr, $keyring:expr, $stopping:expr, $secure:expr) => {{
-        let (service, keyring, stopping) = ($service.clone(), $keyring.clone(), $stopping.clone());
+    ($service:expr, $sharing:expr, $keyring:expr, $stopping:expr, $secure:expr) => {{
+        let (service, sharing) = ($service.clone(), $sharing.clone());
+        let (keyring, stopping) = ($keyring.clone(), $stopping.clone());
         HttpService::build()
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_TIMEOUT)
@@ -150,8 +161,8 @@ macro_rules! factory {
                 async move { admitted }
             }))
             .finish(fn_service(move |request: Request| {
-                let service = service.clone();
-                async move { Ok::<_, Response<BoxBody>>(bridge::serve(&service, request, $secure).await) }
+                let (service, sharing) = (service.clone(), sharing.clone());
+                async move { Ok::<_, Response<BoxBody>>(bridge::serve(&service, &sharing, request, $secure).await) }
             }))
     }};
 }

@@ -13,6 +13,8 @@ mod bridge;
 mod bucket;
 mod checksum;
 mod copy;
+mod cors;
+mod default_encryption;
 mod error;
 mod front;
 mod headers;
@@ -23,6 +25,7 @@ mod names;
 mod object;
 mod operations;
 mod tagging;
+mod unconfigured;
 #[cfg(test)]
 mod wire_tests;
 
@@ -60,9 +63,10 @@ struct Front {
 /// # Errors
 /// [`S3ServeError`] where an address cannot be bound, or certificate or key cannot be used.
 pub fn run_s3(gateway: Gateway, config: &Config) -> Result<S3Server, S3ServeError> {
+    let sharing = cors::Sharing::of(&gateway);
     let front = Front { gateway, region_names: config.region_names().into() };
     let keyring = auth::Keyring::new(config);
-    listen::start(&service(front, &keyring, config), &keyring, config)
+    listen::start(&service(front, &keyring, config), &sharing, &keyring, config)
 }
 
 fn service(front: impl s3s::S3, keyring: &auth::Keyring, config: &Config) -> S3Service {

@@ -5,6 +5,7 @@
 mod bodies;
 mod client;
 mod heads;
+mod pages;
 
 use std::sync::Arc;
 
@@ -122,7 +123,8 @@ pub(super) fn start() -> (std::net::SocketAddr, Seen, super::S3Server) {
     let config = config();
     let keyring = auth::Keyring::new(&config);
     let service = super::service(Stub(seen.clone()), &keyring, &config);
-    let server = super::listen::start(&service, &keyring, &config).unwrap();
+    let sharing = pages::sharing();
+    let server = super::listen::start(&service, &sharing, &keyring, &config).unwrap();
     (server.http().unwrap(), seen, server)
 }
 

@@ -51,6 +51,15 @@ impl RangeSpec {
         };
         if range.is_empty() { Err(Error::InvalidRange { size }) } else { Ok(range) }
     }
+
+    /// The same for the source of a copy: all of the range must be there, as a part that is shorter than its client believes
+    /// makes another object.
+    pub fn resolve_whole(self, size: u64) -> Result<Range<u64>, Error> {
+        match self {
+            Self::From { last: Some(last), .. } if last >= size => Err(Error::InvalidRange { size }),
+            range => range.resolve(size),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,5 +107,13 @@ mod tests {
         assert!(RangeSpec::Suffix { length: 0 }.resolve(10).is_err());
         assert!(from(5, Some(4)).resolve(10).is_err());
         assert!(from(0, None).resolve(0).is_err());
+    }
+
+    #[test]
+    fn a_copied_range_is_never_cut() {
+        let from = |first, last| RangeSpec::From { first, last };
+        assert_eq!(from(2, Some(9)).resolve_whole(10).ok(), Some(2..10));
+        assert!(matches!(from(2, Some(10)).resolve_whole(10), Err(Error::InvalidRange { size: 10 })));
+        assert!(from(0, Some(0)).resolve_whole(0).is_err());
     }
 }

@@ -80,7 +80,7 @@ impl Gateway {
             error => error,
         })?;
         let range = match request.range {
-            Some(range) => range.resolve(head.object.size)?,
+            Some(range) => range.resolve_whole(head.object.size)?,
             None => 0..head.object.size,
         };
         let mut packs = packs_of(&from, &head);

@@ -97,6 +97,7 @@ fn convert(request: &Request) -> Result<http::Request<()>, super::admission::Ref
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("a header's value is not valid"))?;
         converted.headers_mut().append(name, value);
     }
+    super::ranges::ignore_what_s3_ignores(&mut converted);
     Ok(converted)
 }
 

@@ -73,7 +73,7 @@ impl Front {
         let constraint = configuration.location_constraint.as_ref().map(|region| region.as_str().to_owned());
         let region = constraint.filter(|text| !text.is_empty()).map(|text| self.region(text)).transpose()?;
         let tags = tagging::from_set(configuration.tags.unwrap_or_default(), tagging::BUCKET_TAGS_MAX)?;
-        let bucket = names::bucket(&input.bucket)?;
+        let bucket = names::new_bucket(&input.bucket)?;
         let view = self.gateway.create_bucket(&caller, CreateBucket { bucket, region, tags }).await?;
         Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", view.name)), bucket_arn: None }))
     }

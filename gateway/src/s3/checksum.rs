@@ -73,14 +73,18 @@ macro_rules! set_checksum {
 }
 pub(super) use set_checksum;
 
-/// Parses a value. One that does not decode to the right number of bytes cannot be what the client computed.
+/// Parses a value. One that does not decode to the right number of bytes matches no body: it is answered as one that does
+/// not match this one.
 pub(super) fn parse(algorithm: ChecksumAlgorithm, text: &str) -> S3Result<Checksum> {
     BASE64
         .decode(text.trim().as_bytes())
         .ok()
         .filter(|value| value.len() == algorithm.value_bytes())
         .map(|value| Checksum { algorithm, value })
-        .ok_or_else(|| invalid(format!("the value of {} is not a valid checksum", algorithm.header())))
+        .ok_or_else(|| {
+            let message = format!("the value of {} is no {} of anything", algorithm.header(), name_of(algorithm));
+            S3Error::with_message(S3ErrorCode::BadDigest, message)
+        })
 }
 
 /// The one checksum among the headers.
@@ -181,7 +185,8 @@ mod tests {
         assert_eq!(found, Checksum { algorithm: ChecksumAlgorithm::Crc32, value: vec![0xcb, 0xf4, 0x39, 0x26] });
         let two = [("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")];
         assert!(from_headers(&headers(&two)).is_err());
-        assert!(from_headers(&headers(&[("x-amz-checksum-crc32", "bad")])).is_err());
+        let malformed = from_headers(&headers(&[("x-amz-checksum-crc32", "bad")])).unwrap_err();
+        assert_eq!(malformed.code(), &S3ErrorCode::BadDigest);
         assert!(from_headers(&headers(&[("x-amz-checksum-xxhash64", "AAAAAAAAAAA=")])).is_err());
     }
 

@@ -35,6 +35,11 @@ impl From<Error> for S3Error {
         let (code, status) = code_of(&error);
         let mut answer = Self::with_message(code, error.to_string());
         answer.set_status_code(status);
+        if let Error::InvalidRange { size } = error
+            && let Ok(told) = HeaderValue::from_str(&format!("bytes */{size}"))
+        {
+            with_headers(&mut answer, HeaderMap::from_iter([(http::header::CONTENT_RANGE, told)]));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_static("1"))]);
             with_headers(&mut answer, headers);
@@ -308,6 +313,13 @@ mod tests {
         assert_eq!(by_law.status_code(), Some(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS));
         let by_load = S3Error::from(Error::TooFewNodes { explanation: String::new(), packs: Vec::new() });
         assert_eq!(by_load.status_code(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    }
+
+    #[test]
+    fn a_range_that_is_not_there_is_answered_with_the_size() {
+        let answer = S3Error::from(Error::InvalidRange { size: 10 });
+        assert_eq!(answer.status_code(), Some(StatusCode::RANGE_NOT_SATISFIABLE));
+        assert_eq!(answer.headers().unwrap().get(http::header::CONTENT_RANGE).unwrap(), "bytes */10");
     }
 
     #[test]

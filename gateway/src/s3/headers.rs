@@ -58,10 +58,14 @@ pub(super) fn checked(mut headers: ObjectHeaders) -> S3Result<ObjectHeaders> {
     Ok(headers)
 }
 
-/// `Content-Encoding` without `aws-chunked`, which ends with the request.
+/// `Content-Encoding` without `aws-chunked`, which ends with the request. A value without it is kept letter for letter.
 fn without_aws_chunked(value: &str) -> Option<String> {
-    let codings = value.split(',').map(str::trim).filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("aws-chunked"));
-    let kept = codings.collect::<Vec<_>>().join(",");
+    let is_transfer = |coding: &str| coding.eq_ignore_ascii_case("aws-chunked");
+    let codings = || value.split(',').map(str::trim);
+    if !codings().any(is_transfer) {
+        return (!value.is_empty()).then(|| value.to_owned());
+    }
+    let kept = codings().filter(|coding| !coding.is_empty() && !is_transfer(coding)).collect::<Vec<_>>().join(", ");
     (!kept.is_empty()).then_some(kept)
 }
 
@@ -149,7 +153,10 @@ mod tests {
             ("aws-chunked", None),
             ("aws-chunked,gzip", Some("gzip")),
             ("gzip, aws-chunked", Some("gzip")),
-            ("gzip, br", Some("gzip,br")),
+            ("gzip, br", Some("gzip, br")),
+            ("gzip,br", Some("gzip,br")),
+            ("br,aws-chunked,gzip", Some("br, gzip")),
+            ("aws-chunked, AWS-Chunked", None),
             ("", None),
         ] {
             assert_eq!(without_aws_chunked(sent).as_deref(), kept, "{sent}");

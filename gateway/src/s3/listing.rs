@@ -56,7 +56,8 @@ impl Front {
         let caller = names::caller(&request)?;
         let input = request.input;
         let keys_max = keys_max(input.max_keys)?;
-        let after = match &input.continuation_token {
+        // An empty token begins at the beginning, and is told back.
+        let after = match input.continuation_token.as_deref().filter(|token| !token.is_empty()) {
             Some(token) => Some(decode_token(token)?),
             None => input.start_after.clone(),
         };

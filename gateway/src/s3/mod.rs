@@ -24,6 +24,8 @@ mod multipart;
 mod names;
 mod object;
 mod operations;
+mod overrides;
+mod ranges;
 mod tagging;
 mod unconfigured;
 #[cfg(test)]

@@ -16,6 +16,16 @@ pub(super) fn bucket(text: &str) -> S3Result<BucketName> {
     BucketName::parse(text).map_err(|error| S3Error::with_message(S3ErrorCode::InvalidBucketName, error.to_string()))
 }
 
+/// The name of a bucket to be: each label of it must be one that a host name can have, or the bucket would have no address of
+/// its own (Amazon S3's user guide, "Bucket naming rules").
+pub(super) fn new_bucket(text: &str) -> S3Result<BucketName> {
+    if text.contains("-.") || text.contains(".-") {
+        let message = "a bucket's name has no hyphen beside a dot";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidBucketName, message));
+    }
+    bucket(text)
+}
+
 /// An object key, which no error message repeats: keys can be personal data.
 pub(super) fn key(text: &str) -> S3Result<ObjectKey> {
     ObjectKey::parse(text).map_err(|error| {
@@ -57,6 +67,14 @@ mod tests {
         assert_eq!(key(&"k".repeat(1025)).unwrap_err().code(), &S3ErrorCode::KeyTooLongError);
         assert_eq!(key("a\0b").unwrap_err().code(), &S3ErrorCode::InvalidArgument);
         assert_eq!(key("a/../b//c").unwrap().as_str(), "a/../b//c");
+    }
+
+    #[test]
+    fn a_new_bucket_has_a_name_that_hosts_can_have() {
+        assert!(new_bucket("foo-bar.baz-1").is_ok());
+        for bad in ["foo-.bar", "foo.-bar", "foo..bar", "Foo", "a"] {
+            assert_eq!(new_bucket(bad).unwrap_err().code(), &S3ErrorCode::InvalidBucketName, "{bad}");
+        }
     }
 
     #[test]

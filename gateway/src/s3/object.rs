@@ -14,11 +14,58 @@ use super::headers::{
     content_range, etag, etag_match, length, object_headers, range, read_conditions, set_object_headers, timestamp,
     write_conditions,
 };
+use super::overrides::overrides;
 use super::{Front, body, names, tagging};
 use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec, ReadConditions};
 
 /// Keys in one DeleteObjects request, at the most.
 const DELETES_MAX: usize = 1000;
+
+/// What GetObject and HeadObject ask for, which the protocol crate states in two types with the same fields.
+macro_rules! wanted {
+    ($input:expr) => {{
+        let (range, part_number) = piece($input.range, $input.part_number)?;
+        GetObject {
+            bucket: names::bucket(&$input.bucket)?,
+            key: names::key(&$input.key)?,
+            version: $input.version_id.take(),
+            range,
+            part_number,
+            conditions: read_conditions(
+                $input.if_match.take(),
+                $input.if_none_match.take(),
+                $input.if_modified_since.take(),
+                $input.if_unmodified_since.take(),
+            ),
+        }
+    }};
+}
+
+/// What both answer, but for the bytes.
+macro_rules! told {
+    ($output:ident, $checksum_mode:expr, $part_number:expr, $overrides:expr, $answer:expr) => {{
+        let object = &$answer.object;
+        let mut output = $output {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(length($answer.range.end.saturating_sub($answer.range.start))),
+            content_range: $answer.partial.then(|| content_range(&$answer.range, object.size)),
+            e_tag: Some(etag(object.etag.clone())),
+            last_modified: Some(timestamp(object.modified)),
+            parts_count: parts_count(object, $part_number),
+            tag_count: tag_count(object),
+            ..$output::default()
+        };
+        // A checksum of the whole beside a part of it would make clients refuse good bytes.
+        if let Some(stored) = shown(object, $checksum_mode.as_ref(), $answer.partial) {
+            set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
+            output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
+        }
+        let mut headers = object.headers.clone();
+        $overrides.apply(&mut headers);
+        set_object_headers!(output, headers);
+        output
+    }};
+}
 
 impl Front {
     pub(super) async fn put(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -48,78 +95,24 @@ impl Front {
 
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let caller = names::caller(&request)?;
-        let input = request.input;
-        let (range, part_number) = piece(input.range, input.part_number)?;
-        let get = GetObject {
-            bucket: names::bucket(&input.bucket)?,
-            key: names::key(&input.key)?,
-            version: input.version_id,
-            range,
-            part_number,
-            conditions: read_conditions(
-                input.if_match,
-                input.if_none_match,
-                input.if_modified_since,
-                input.if_unmodified_since,
-            ),
-        };
+        let mut input = request.input;
+        let overrides = overrides!(input, &caller)?;
+        let get = wanted!(input);
+        let part_number = get.part_number;
         let read = self.gateway.get_object(&caller, get).await?;
-        let size = read.object.size;
-        let mut output = GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            body: Some(body::outgoing(read.body)),
-            content_length: Some(length(read.range.end.saturating_sub(read.range.start))),
-            content_range: read.partial.then(|| content_range(&read.range, size)),
-            e_tag: Some(etag(read.object.etag.clone())),
-            last_modified: Some(timestamp(read.object.modified)),
-            parts_count: parts_count(&read.object, part_number),
-            tag_count: tag_count(&read.object),
-            ..GetObjectOutput::default()
-        };
-        // A checksum of the whole beside a part of it would make clients refuse good bytes.
-        if let Some(stored) = shown(&read.object, input.checksum_mode.as_ref(), read.partial) {
-            set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
-            output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
-        }
-        set_object_headers!(output, read.object.headers);
+        let mut output = told!(GetObjectOutput, input.checksum_mode, part_number, overrides, read);
+        output.body = Some(body::outgoing(read.body));
         Ok(S3Response::new(output))
     }
 
     pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let caller = names::caller(&request)?;
-        let input = request.input;
-        let (range, part_number) = piece(input.range, input.part_number)?;
-        let get = GetObject {
-            bucket: names::bucket(&input.bucket)?,
-            key: names::key(&input.key)?,
-            version: input.version_id,
-            range,
-            part_number,
-            conditions: read_conditions(
-                input.if_match,
-                input.if_none_match,
-                input.if_modified_since,
-                input.if_unmodified_since,
-            ),
-        };
+        let mut input = request.input;
+        let overrides = overrides!(input, &caller)?;
+        let get = wanted!(input);
+        let part_number = get.part_number;
         let head = self.gateway.head_object(&caller, get).await?;
-        let size = head.object.size;
-        let mut output = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(length(head.range.end.saturating_sub(head.range.start))),
-            content_range: head.partial.then(|| content_range(&head.range, size)),
-            e_tag: Some(etag(head.object.etag.clone())),
-            last_modified: Some(timestamp(head.object.modified)),
-            parts_count: parts_count(&head.object, part_number),
-            tag_count: tag_count(&head.object),
-            ..HeadObjectOutput::default()
-        };
-        if let Some(stored) = shown(&head.object, input.checksum_mode.as_ref(), head.partial) {
-            set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
-            output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
-        }
-        set_object_headers!(output, head.object.headers);
-        let mut response = S3Response::new(output);
+        let mut response = S3Response::new(told!(HeadObjectOutput, input.checksum_mode, part_number, overrides, head));
         response.status = head.partial.then_some(http::StatusCode::PARTIAL_CONTENT);
         Ok(response)
     }

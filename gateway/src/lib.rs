@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod keys;
 pub mod objects;
 pub mod open;
+pub mod policy;
 pub mod s3;
 pub mod state;
 mod sweep;

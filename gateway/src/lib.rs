@@ -15,6 +15,7 @@ pub mod config;
 pub mod demo;
 pub mod fleet;
 pub mod keys;
+pub mod lifecycle;
 pub mod objects;
 pub mod open;
 pub mod policy;

@@ -119,7 +119,12 @@ impl Gateway {
     }
 
     /// Decides and logs a question about a bucket that answers no object bytes.
-    async fn told_of(&self, caller: &Caller, operation: OperationKind, bucket: &Bucket) -> Result<(), Error> {
+    pub(super) async fn told_of(
+        &self,
+        caller: &Caller,
+        operation: OperationKind,
+        bucket: &Bucket,
+    ) -> Result<(), Error> {
         let intent = self.authorize(caller, &about(operation, bucket)).await?;
         settle(intent, true);
         Ok(())

@@ -49,6 +49,9 @@ pub enum Error {
     /// The bucket has no tags.
     #[error("the bucket has no tags")]
     NoSuchTagSet,
+    /// The bucket has no lifecycle configuration.
+    #[error("the bucket has no lifecycle configuration")]
+    NoSuchLifecycle,
     /// The name belongs to another tenant.
     #[error("the bucket name is taken; choose another")]
     BucketAlreadyExists,

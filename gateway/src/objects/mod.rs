@@ -22,6 +22,7 @@ mod fetch;
 mod gateway;
 mod get;
 mod intake;
+mod lifecycle;
 mod list;
 mod multipart;
 mod put;

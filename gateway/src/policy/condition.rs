@@ -42,9 +42,12 @@ impl Condition {
         }
         if key.is_many() && operator.each == Each::Single && operator.test != Test::Null {
             let key = key.name();
-            return Err(format!("the condition key {key} has many values: say ForAllValues:{name} or ForAnyValue:{name}"));
+            return Err(format!(
+                "the condition key {key} has many values: say ForAllValues:{name} or ForAnyValue:{name}"
+            ));
         }
-        let texts = texts(stated).ok_or_else(|| format!("the values of {name} {} are {}", key.name(), stated.kind()))?;
+        let texts =
+            texts(stated).ok_or_else(|| format!("the values of {name} {} are {}", key.name(), stated.kind()))?;
         if texts.is_empty() {
             return Err(format!("{name} {} states no value", key.name()));
         }

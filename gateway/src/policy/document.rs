@@ -65,7 +65,8 @@ impl Policy {
     /// Whether it asks for tags of the object that is there.
     #[must_use]
     pub fn mentions_existing_tags(&self) -> bool {
-        let conditions = |statement: &'_ Statement| statement.conditions.iter().any(|c| c.keys().any(Key::is_existing_tag));
+        let conditions =
+            |statement: &'_ Statement| statement.conditions.iter().any(|c| c.keys().any(Key::is_existing_tag));
         let resources = |statement: &'_ Statement| {
             statement.resources.list.iter().any(|pattern| pattern.variables().any(Key::is_existing_tag))
         };

@@ -13,7 +13,10 @@ enum Piece {
     One,
     /// `*`
     Any,
-    Variable { key: Key, default: Option<String> },
+    Variable {
+        key: Key,
+        default: Option<String>,
+    },
 }
 
 /// A variable in a policy has no value in the request, so what the text says cannot be told.

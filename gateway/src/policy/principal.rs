@@ -109,7 +109,9 @@ fn principal(element: &str, kind: &str, name: &str) -> Result<Principal, String>
             }
         },
         "CanonicalUser" => tenant(name).map(Principal::Account),
-        "Service" => SERVICES.iter().find(|known| **known == name).map(|known| Principal::Service(known)).ok_or_else(unknown),
+        "Service" => {
+            SERVICES.iter().find(|known| **known == name).map(|known| Principal::Service(known)).ok_or_else(unknown)
+        }
         _ => Err(format!("{element}.{kind} is not a kind of principal that this gateway knows")),
     }
 }

@@ -97,7 +97,11 @@ fn every_operator_compares_as_it_is_named() {
             &[("aws:SourceIp", "::ffff:10.9.9.9")],
             &[("aws:SourceIp", "11.0.0.1")],
         ),
-        (json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.1"}}), &[("aws:SourceIp", "10.0.0.2")], &[("aws:SourceIp", "10.0.0.1")]),
+        (
+            json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.1"}}),
+            &[("aws:SourceIp", "10.0.0.2")],
+            &[("aws:SourceIp", "10.0.0.1")],
+        ),
         (json!({"Null": {"s3:prefix": "true"}}), &[], &[("s3:prefix", "")]),
         (json!({"Null": {"s3:prefix": false}}), &[("s3:prefix", "")], &[]),
     ];
@@ -306,7 +310,8 @@ fn whatever_is_not_honoured_is_refused_and_named() {
 
 #[test]
 fn a_member_given_twice_and_text_that_is_not_json_are_refused() {
-    let twice = r#"{"Statement": {"Effect": "Deny", "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
+    let twice =
+        r#"{"Statement": {"Effect": "Deny", "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
     assert!(Policy::of_bucket(twice, &bucket()).unwrap_err().to_string().contains("Effect"));
     for bad in ["", "{", "{} {}", "null"] {
         assert!(Policy::of_bucket(bad, &bucket()).is_err(), "{bad}");

@@ -160,6 +160,10 @@ fn is_form(request: &http::Request<()>) -> bool {
     request.method() == Method::POST && content_type.trim_start().to_ascii_lowercase().starts_with("multipart/")
 }
 
+/// Subresources that a PUT writes as a document.
+const DOCUMENTS: [&str; 8] =
+    ["cors", "encryption", "legal-hold", "lifecycle", "logging", "object-lock", "retention", "tagging"];
+
 /// What a client claims about an XML document. The protocol crate takes documents without comparing.
 fn document_claims(request: &http::Request<()>) -> s3s::S3Result<Option<ExpectedDigests>> {
     let has = |name: &str| {
@@ -168,7 +172,7 @@ fn document_claims(request: &http::Request<()>) -> s3s::S3Result<Option<Expected
     };
     let document = match *request.method() {
         Method::POST => has("delete"),
-        Method::PUT => ["cors", "encryption", "logging", "tagging"].into_iter().any(has),
+        Method::PUT => DOCUMENTS.iter().any(|name| has(name)),
         _ => false,
     };
     // The digest of an aws-chunked body is not that of its bytes on the wire.

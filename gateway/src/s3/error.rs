@@ -66,6 +66,7 @@ fn code_of(error: &Error) -> (S3ErrorCode, StatusCode) {
         Error::NoSuchUpload => (Code::NoSuchUpload, StatusCode::NOT_FOUND),
         Error::NoSuchKmsKey => (Code::Custom("KMS.NotFoundException".into()), StatusCode::BAD_REQUEST),
         Error::NoSuchTagSet => (Code::NoSuchTagSet, StatusCode::NOT_FOUND),
+        Error::NoSuchLifecycle => (Code::NoSuchLifecycleConfiguration, StatusCode::NOT_FOUND),
         Error::BucketAlreadyExists => (Code::BucketAlreadyExists, StatusCode::CONFLICT),
         Error::BucketAlreadyOwnedByYou => (Code::BucketAlreadyOwnedByYou, StatusCode::CONFLICT),
         Error::BucketNotEmpty => (Code::BucketNotEmpty, StatusCode::CONFLICT),

@@ -32,6 +32,7 @@ operations! {
     delete_bucket, DeleteBucketInput -> DeleteBucketOutput => remove_bucket;
     delete_bucket_cors, DeleteBucketCorsInput -> DeleteBucketCorsOutput => remove_bucket_cors;
     delete_bucket_encryption, DeleteBucketEncryptionInput -> DeleteBucketEncryptionOutput => remove_default_encryption;
+    delete_bucket_lifecycle, DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput => delete_lifecycle;
     delete_bucket_tagging, DeleteBucketTaggingInput -> DeleteBucketTaggingOutput => untag_bucket;
     delete_object, DeleteObjectInput -> DeleteObjectOutput => delete;
     delete_object_tagging, DeleteObjectTaggingInput -> DeleteObjectTaggingOutput => untag_object;
@@ -43,6 +44,7 @@ operations! {
     get_bucket_encryption, GetBucketEncryptionInput -> GetBucketEncryptionOutput => default_encryption;
     get_bucket_intelligent_tiering_configuration, GetBucketIntelligentTieringConfigurationInput -> GetBucketIntelligentTieringConfigurationOutput => one_tiering;
     get_bucket_inventory_configuration, GetBucketInventoryConfigurationInput -> GetBucketInventoryConfigurationOutput => one_inventory;
+    get_bucket_lifecycle_configuration, GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput => lifecycle;
     get_bucket_location, GetBucketLocationInput -> GetBucketLocationOutput => bucket_location;
     get_bucket_metrics_configuration, GetBucketMetricsConfigurationInput -> GetBucketMetricsConfigurationOutput => one_metric;
     get_bucket_replication, GetBucketReplicationInput -> GetBucketReplicationOutput => replication;
@@ -68,6 +70,7 @@ operations! {
     list_parts, ListPartsInput -> ListPartsOutput => parts;
     put_bucket_cors, PutBucketCorsInput -> PutBucketCorsOutput => set_bucket_cors;
     put_bucket_encryption, PutBucketEncryptionInput -> PutBucketEncryptionOutput => set_default_encryption;
+    put_bucket_lifecycle_configuration, PutBucketLifecycleConfigurationInput -> PutBucketLifecycleConfigurationOutput => set_lifecycle;
     put_bucket_tagging, PutBucketTaggingInput -> PutBucketTaggingOutput => tag_bucket;
     put_object, PutObjectInput -> PutObjectOutput => put;
     put_object_tagging, PutObjectTaggingInput -> PutObjectTaggingOutput => tag_object;

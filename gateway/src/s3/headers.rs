@@ -129,7 +129,7 @@ pub(super) fn timestamp(millis: UnixMillis) -> Timestamp {
     Timestamp::from(time::OffsetDateTime::from(millis))
 }
 
-fn millis(timestamp: Timestamp) -> UnixMillis {
+pub(super) fn millis(timestamp: Timestamp) -> UnixMillis {
     UnixMillis::from(time::OffsetDateTime::from(timestamp))
 }
 

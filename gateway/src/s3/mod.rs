@@ -18,6 +18,8 @@ mod default_encryption;
 mod error;
 mod front;
 mod headers;
+mod lifecycle;
+mod lifecycle_rules;
 mod listen;
 mod listing;
 mod multipart;

@@ -1,0 +1,57 @@
+//! Lifecycle configurations: put, get, delete.
+
+use s3s::dto::{
+    DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, GetBucketLifecycleConfigurationInput,
+    GetBucketLifecycleConfigurationOutput, PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
+    TransitionDefaultMinimumObjectSize,
+};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+
+use super::error::not_implemented;
+use super::{Front, lifecycle_rules, names};
+
+impl Front {
+    pub(super) async fn lifecycle(
+        &self,
+        request: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+        let caller = names::caller(&request)?;
+        let rules = self.gateway.lifecycle(&caller, &names::bucket(&request.input.bucket)?).await?;
+        Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
+            rules: Some(lifecycle_rules::show(&rules)),
+            transition_default_minimum_object_size: Some(minimum_object_size()),
+        }))
+    }
+
+    pub(super) async fn set_lifecycle(
+        &self,
+        request: S3Request<PutBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
+        let caller = names::caller(&request)?;
+        let input = request.input;
+        // Nothing moves between storage classes, so the default says nothing; another would promise something.
+        if input.transition_default_minimum_object_size.is_some_and(|size| size != minimum_object_size()) {
+            return Err(not_implemented("moving small objects to another storage class"));
+        }
+        let document = input.lifecycle_configuration.ok_or_else(|| S3Error::new(S3ErrorCode::MalformedXML))?;
+        let rules = lifecycle_rules::parse(document.rules)?;
+        self.gateway.set_lifecycle(&caller, &names::bucket(&input.bucket)?, Some(&rules)).await?;
+        Ok(S3Response::new(PutBucketLifecycleConfigurationOutput {
+            transition_default_minimum_object_size: Some(minimum_object_size()),
+        }))
+    }
+
+    pub(super) async fn delete_lifecycle(
+        &self,
+        request: S3Request<DeleteBucketLifecycleInput>,
+    ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
+        let caller = names::caller(&request)?;
+        self.gateway.set_lifecycle(&caller, &names::bucket(&request.input.bucket)?, None).await?;
+        Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
+    }
+}
+
+/// What Amazon S3 answers and its configuration tools expect where nothing else was asked for.
+fn minimum_object_size() -> TransitionDefaultMinimumObjectSize {
+    TransitionDefaultMinimumObjectSize::from_static(TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K)
+}

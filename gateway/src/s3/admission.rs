@@ -9,7 +9,7 @@ use domicile_types::UnixMillis;
 use http::StatusCode;
 
 use super::auth::Keyring;
-use super::{BODY_BYTES_MAX, CLOCK_SKEW_SECONDS_MAX};
+use super::{BODY_BYTES_MAX, CLOCK_SKEW_SECONDS_MAX, form};
 
 /// A refusal: status, S3 code, message.
 pub(super) type Refusal = (StatusCode, &'static str, &'static str);
@@ -25,6 +25,10 @@ const PAYLOAD_MODES: [&str; 4] = [
 /// Refuses a request that cannot be authentic, or whose body is too large.
 pub(super) fn look(head: &RequestHead, keyring: &Keyring, now: UnixMillis) -> Result<(), Refusal> {
     let header = |name: &str| head.headers().get(name).and_then(|value| value.to_str().ok());
+    if head.method == actix_http::Method::POST && form::is_form(&http::Method::POST, header("content-type")) {
+        // Who sends a form stands in its fields; of what comes no more is read than those, until they are verified.
+        return too_long(header("content-length"));
+    }
     let credential = match header("authorization") {
         Some(text) => text.split_once("Credential=").map(|(_, rest)| rest.to_owned()),
         None => query(head, "X-Amz-Credential"),
@@ -43,7 +47,10 @@ pub(super) fn look(head: &RequestHead, keyring: &Keyring, now: UnixMillis) -> Re
         let message = "x-amz-content-sha256 is neither a digest nor a known mode";
         return Err((StatusCode::BAD_REQUEST, "InvalidRequest", message));
     }
-    let declared = header("x-amz-decoded-content-length").or(header("content-length"));
+    too_long(header("x-amz-decoded-content-length").or(header("content-length")))
+}
+
+fn too_long(declared: Option<&str>) -> Result<(), Refusal> {
     if declared.and_then(|text| text.parse::<u64>().ok()).is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         let message = "the body is larger than 5 GiB; use a multipart upload";
         return Err((StatusCode::BAD_REQUEST, "EntityTooLarge", message));
@@ -62,7 +69,7 @@ pub(super) fn known_mode(mode: &str) -> bool {
 }
 
 /// `20261122T150000Z`
-fn amz_date(text: &str) -> Option<UnixMillis> {
+pub(super) fn amz_date(text: &str) -> Option<UnixMillis> {
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
     time::PrimitiveDateTime::parse(text, &format).ok().map(|at| at.assume_utc().into())
 }

@@ -53,6 +53,12 @@ impl Keyring {
         self.find(access_key).is_some()
     }
 
+    /// The secret of that access key.
+    pub(super) fn secret(&self, access_key: &str) -> S3Result<SecretKey> {
+        let found = self.find(access_key).ok_or_else(|| S3Error::new(S3ErrorCode::InvalidAccessKeyId))?;
+        Ok(SecretKey::from(found.secret_key.as_str()))
+    }
+
     fn tenant(&self, access_key: &str) -> Option<&TenantId> {
         self.find(access_key).map(|credential| &credential.tenant)
     }
@@ -63,11 +69,16 @@ impl S3Auth for Keyring {
     /// S3 tells an unknown key (`InvalidAccessKeyId`) from a wrong secret (`SignatureDoesNotMatch`), so the answer itself
     /// says whether a key exists; access keys are names, not secrets.
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        match self.find(access_key) {
-            Some(credential) => Ok(SecretKey::from(credential.secret_key.as_str())),
-            None => Err(S3Error::new(S3ErrorCode::InvalidAccessKeyId)),
-        }
+        self.secret(access_key)
     }
+}
+
+/// Whose signature a request bears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Signer {
+    pub(super) access_key: String,
+    /// The session token that came along.
+    pub(super) session_token: Option<String>,
 }
 
 /// Admits authenticated requests and makes their [`Caller`].
@@ -89,17 +100,46 @@ impl Gate {
         expected_owner(headers, tenant)?;
         refuse_demands(headers)?;
         refuse_long_documents(operation, headers)?;
-        Ok(Caller {
-            principal: Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: access_key.to_owned() }),
+        Ok(self.caller(self.principal(access_key)?, headers, arrival))
+    }
+
+    /// Admits a PutObject that came as a form: `stated` are the headers that its fields stand for, `headers` those of its
+    /// request. A form that nobody signed is anonymous.
+    pub(super) fn admit_form(
+        &self,
+        signer: Option<&Signer>,
+        stated: &HeaderMap,
+        headers: &HeaderMap,
+        arrival: Arrival,
+    ) -> S3Result<Caller> {
+        let principal = match signer {
+            Some(signer) => self.principal(&signer.access_key)?,
+            None => Principal::Anonymous,
+        };
+        refuse_demands(stated)?;
+        Ok(self.caller(principal, headers, arrival))
+    }
+
+    fn principal(&self, access_key: &str) -> S3Result<Principal> {
+        let tenant = self.keyring.tenant(access_key).ok_or_else(|| S3Error::new(S3ErrorCode::AccessDenied))?;
+        Ok(Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: access_key.to_owned() }))
+    }
+
+    fn caller(&self, principal: Principal, headers: &HeaderMap, arrival: Arrival) -> Caller {
+        Caller {
+            principal,
             secure: arrival.secure,
             address: arrival.peer.and_then(|peer| address(peer, headers, &self.trusted_proxies)),
             request: arrival.request,
-        })
+        }
     }
 }
 
+/// The gate as the protocol crate takes it.
+pub(super) struct SharedGate(pub(super) Arc<Gate>);
+
 #[async_trait::async_trait]
-impl S3Access for Gate {
+impl S3Access for SharedGate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
         let Some(credentials) = request.credentials() else {
             return Err(S3Error::with_message(
@@ -110,7 +150,7 @@ impl S3Access for Gate {
         let access_key = credentials.access_key.clone();
         let arrival = request.extensions_mut().get::<Arrival>().copied();
         let arrival = arrival.ok_or_else(|| S3Error::new(S3ErrorCode::InternalError))?;
-        let caller = self.admit(&access_key, request.s3_op().name(), request.headers(), arrival)?;
+        let caller = self.0.admit(&access_key, request.s3_op().name(), request.headers(), arrival)?;
         request.extensions_mut().insert(caller);
         Ok(())
     }

@@ -16,6 +16,7 @@ use s3s::stream::upload_stream::UploadStreamError;
 use s3s::{BodySizeLimitExceeded, S3Error, S3ErrorCode};
 
 use super::error;
+use super::form::FileFault;
 use crate::objects::{BodyError, BodyStream, Error};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -107,6 +108,12 @@ fn answer_to(cause: &(dyn std::error::Error + 'static)) -> S3Error {
             ),
             UploadStreamError::Underlying(source) => answer_to(source.as_ref()),
             _ => with(S3ErrorCode::IncompleteBody, "the body does not have its Content-Length"),
+        };
+    }
+    if let Some(fault) = cause.downcast_ref::<FileFault>() {
+        return match fault {
+            FileFault::TooSmall => with(S3ErrorCode::EntityTooSmall, "the file is smaller than the policy allows"),
+            FileFault::TooLarge => with(S3ErrorCode::EntityTooLarge, "the file is larger than the policy or S3 allows"),
         };
     }
     if cause.is::<BodySizeLimitExceeded>() {

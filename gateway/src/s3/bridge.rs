@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::auth::Arrival;
 use super::body::ClientLeft;
 use super::cors::{self, Sharing};
+use super::form::{self, Forms};
 use super::{checksum, error};
 use crate::clock::Clock;
 use crate::objects::digest::BodyDigests;
@@ -34,13 +35,19 @@ const PUMP_GRACE: Duration = Duration::from_secs(1);
 /// A client that sends nothing for so long in mid-body has left.
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// What stands behind the listeners.
+#[derive(Clone)]
+pub(super) struct Door {
+    /// The protocol, with authentication.
+    pub(super) service: S3Service,
+    /// Browser uploads, which authenticate by themselves.
+    pub(super) forms: Forms,
+    /// What buckets allow pages of other origins.
+    pub(super) sharing: Sharing,
+}
+
 /// Serves one request. It always has an answer.
-pub(super) async fn serve(
-    service: &S3Service,
-    sharing: &Sharing,
-    mut request: Request,
-    secure: bool,
-) -> Response<Outgoing> {
+pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Response<Outgoing> {
     let id = RequestId::from_bytes(Clock.random());
     let payload = request.take_payload();
     let arrival = Arrival { peer: request.peer_addr().map(|peer| peer.ip()), secure, request: id };
@@ -48,13 +55,13 @@ pub(super) async fn serve(
     let (method, path) = (request.method().as_str().to_owned(), request.path().to_owned());
     let (answer, body_left) = match convert(&request) {
         Ok(converted) if cors::is_preflight(&converted) => {
-            (sharing.preflight(&converted, arrival).await, !matches!(payload, Payload::None))
+            (door.sharing.preflight(&converted, arrival).await, !matches!(payload, Payload::None))
         }
         Ok(converted) => {
             let page = cors::Asked::by(&converted);
-            let (mut answer, body_left) = call(service, converted, payload, arrival).await;
+            let (mut answer, body_left) = call(door, converted, payload, arrival).await;
             if let Some(page) = page {
-                sharing.accompany(&page, &mut answer).await;
+                door.sharing.accompany(&page, &mut answer).await;
             }
             (answer, body_left)
         }
@@ -103,15 +110,12 @@ fn convert(request: &Request) -> Result<http::Request<()>, super::admission::Ref
 
 /// Answers, and says whether some of the request's body was left unread.
 async fn call(
-    service: &S3Service,
+    door: &Door,
     request: http::Request<()>,
     payload: Payload,
     arrival: Arrival,
 ) -> (s3s::HttpResponse, bool) {
-    if is_form(&request) {
-        let refusal = (StatusCode::NOT_IMPLEMENTED, "NotImplemented", "uploads by POST form are not implemented");
-        return (refuse(&refusal), true);
-    }
+    let form = form::is_form(request.method(), checksum::text_header(request.headers(), "content-type"));
     let claims = match document_claims(&request) {
         Ok(claims) => claims,
         Err(refusal) => return (error_answer(refusal), true),
@@ -120,13 +124,18 @@ async fn call(
     parts.extensions.insert(arrival);
     if matches!(payload, Payload::None) {
         let request = http::Request::from_parts(parts, s3s::Body::empty());
-        return (answer(service, request).await, false);
+        return (answer(&door.service, request).await, false);
     }
     let length = checksum::text_header(&parts.headers, "content-length").and_then(|text| text.parse().ok());
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let mut pump = actix_rt::spawn(pump(payload, sender, claims));
-    let body = s3s::Body::http_body_unsync(Incoming { receiver, left: length, ended: false });
-    let made = answer(service, http::Request::from_parts(parts, body)).await;
+    let body = Incoming { receiver, left: length, ended: false };
+    let made = if form {
+        door.forms.serve(&parts, body, arrival).await.unwrap_or_else(error_answer)
+    } else {
+        let request = http::Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+        answer(&door.service, request).await
+    };
     // Whoever read the body has dropped it, or is about to: then the pump ends.
     let ended = tokio::time::timeout(PUMP_GRACE, &mut pump).await;
     if ended.is_err() {
@@ -152,12 +161,6 @@ async fn answer(service: &S3Service, request: s3s::HttpRequest) -> s3s::HttpResp
 pub(super) fn error_answer(error: s3s::S3Error) -> s3s::HttpResponse {
     let failed = (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the answer could not be written");
     error.to_http_response().unwrap_or_else(|_| refuse(&failed))
-}
-
-/// A browser's upload form. The protocol crate would read it whole before it asks who sent it.
-fn is_form(request: &http::Request<()>) -> bool {
-    let content_type = checksum::text_header(request.headers(), "content-type").unwrap_or_default();
-    request.method() == Method::POST && content_type.trim_start().to_ascii_lowercase().starts_with("multipart/")
 }
 
 /// Subresources that a PUT writes as a document.

@@ -231,7 +231,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// XML text content. Control characters, which XML 1.0 has no way to write, become `?`.
-fn xml(text: &str) -> String {
+pub(super) fn xml(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         match c {
             '&' => out.push_str("&amp;"),

@@ -11,11 +11,9 @@ use actix_web::dev::{Server, ServerHandle, fn_service};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use s3s::service::S3Service;
 use tokio::sync::watch;
 
 use super::auth::Keyring;
-use super::cors::Sharing;
 use super::{admission, bridge};
 use crate::clock::Clock;
 use crate::config::{Config, TlsListen};
@@ -98,12 +96,7 @@ impl S3Server {
 }
 
 /// Binds, then serves. Must be called within a tokio runtime.
-pub(super) fn start(
-    service: &S3Service,
-    sharing: &Sharing,
-    keyring: &Keyring,
-    config: &Config,
-) -> Result<S3Server, S3ServeError> {
+pub(super) fn start(door: &bridge::Door, keyring: &Keyring, config: &Config) -> Result<S3Server, S3ServeError> {
     let workers = config.limits.s3_workers.max(1);
     let listeners = usize::from(config.listen.s3.is_some()) + usize::from(config.listen.s3_tls.is_some());
     let connections = config.limits.connections_max.saturating_mul(listeners.max(1)).div_ceil(workers);
@@ -117,22 +110,18 @@ pub(super) fn start(
     if let Some(address) = config.listen.s3 {
         let (listener, bound) = bind(address)?;
         http = Some(bound);
-        let (service, sharing) = (service.clone(), sharing.clone());
-        let (keyring, stopping) = (keyring.clone(), stopped.clone());
-        let listening =
-            builder.listen("s3", listener, move || factory!(service, sharing, keyring, stopping, false).tcp());
+        let (door, keyring, stopping) = (door.clone(), keyring.clone(), stopped.clone());
+        let listening = builder.listen("s3", listener, move || factory!(door, keyring, stopping, false).tcp());
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     if let Some(listen) = &config.listen.s3_tls {
         let address = listen.address;
         let (listener, bound) = bind(address)?;
         tls = Some(bound);
-        let (service, sharing) = (service.clone(), sharing.clone());
-        let (keyring, stopping) = (keyring.clone(), stopped.clone());
+        let (door, keyring, stopping) = (door.clone(), keyring.clone(), stopped.clone());
         let tls = tls_config(listen)?;
-        let listening = builder.listen("s3-tls", listener, move || {
-            factory!(service, sharing, keyring, stopping, true).rustls_0_23(tls.clone())
-        });
+        let listening = builder
+            .listen("s3-tls", listener, move || factory!(door, keyring, stopping, true).rustls_0_23(tls.clone()));
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     let server = builder.run();
@@ -142,9 +131,8 @@ pub(super) fn start(
 
 /// The HTTP service of one worker. A macro, because its type differs by transport and cannot be named.
 macro_rules! factory {
-    ($service:expr, $sharing:expr, $keyring:expr, $stopping:expr, $secure:expr) => {{
-        let (service, sharing) = ($service.clone(), $sharing.clone());
-        let (keyring, stopping) = ($keyring.clone(), $stopping.clone());
+    ($door:expr, $keyring:expr, $stopping:expr, $secure:expr) => {{
+        let (door, keyring, stopping) = ($door.clone(), $keyring.clone(), $stopping.clone());
         HttpService::build()
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_TIMEOUT)
@@ -161,8 +149,8 @@ macro_rules! factory {
                 async move { admitted }
             }))
             .finish(fn_service(move |request: Request| {
-                let (service, sharing) = (service.clone(), sharing.clone());
-                async move { Ok::<_, Response<BoxBody>>(bridge::serve(&service, &sharing, request, $secure).await) }
+                let door = door.clone();
+                async move { Ok::<_, Response<BoxBody>>(bridge::serve(&door, request, $secure).await) }
             }))
     }};
 }

@@ -3,7 +3,7 @@
 //! s3s speaks the protocol (SigV4, routing, XML); actix's HTTP server carries it; [`bridge`] joins them; one file per family
 //! of operations translates. No type of s3s passes this module, so that it can be replaced.
 //!
-//! *Absent on purpose*: anonymous requests, SigV2, session tokens, POST forms, access control lists, and every operation that
+//! *Absent on purpose*: anonymous requests, SigV2 (but for forms), session tokens, access control lists, and every operation that
 //! is not in [`OPERATIONS`]. What a client demands and the gateway does not do is refused, never ignored.
 
 mod admission;
@@ -16,6 +16,7 @@ mod copy;
 mod cors;
 mod default_encryption;
 mod error;
+mod form;
 mod front;
 mod headers;
 mod lifecycle;
@@ -36,7 +37,7 @@ mod wire_tests;
 use std::sync::Arc;
 
 use s3s::config::{S3Config, StaticConfigProvider};
-use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::service::S3ServiceBuilder;
 
 pub use error::{CITE_HEADER, LEGAL_CODE, LOG_INDEX_HEADER, RULE_HEADER};
 pub use listen::{S3ServeError, S3Server};
@@ -70,15 +71,21 @@ pub fn run_s3(gateway: Gateway, config: &Config) -> Result<S3Server, S3ServeErro
     let sharing = cors::Sharing::of(&gateway);
     let front = Front { gateway, region_names: config.region_names().into() };
     let keyring = auth::Keyring::new(config);
-    listen::start(&service(front, &keyring, config), &sharing, &keyring, config)
+    listen::start(&door(front, sharing, &keyring, config), &keyring, config)
 }
 
-fn service(front: impl s3s::S3, keyring: &auth::Keyring, config: &Config) -> S3Service {
+/// The front as the listeners know it.
+fn door(front: impl s3s::S3 + Clone, sharing: cors::Sharing, keyring: &auth::Keyring, config: &Config) -> bridge::Door {
+    let limits = Arc::new(StaticConfigProvider::new(Arc::new(protocol_limits())));
+    let gate = Arc::new(auth::Gate::new(keyring.clone(), config));
+    let mut verified = S3ServiceBuilder::new(front.clone());
+    verified.set_config(Arc::clone(&limits) as _);
+    let forms = form::Forms::new(verified.build(), Arc::clone(&gate), keyring.clone(), None);
     let mut builder = S3ServiceBuilder::new(front);
-    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(protocol_limits()))));
+    builder.set_config(limits);
     builder.set_auth(keyring.clone());
-    builder.set_access(auth::Gate::new(keyring.clone(), config));
-    builder.build()
+    builder.set_access(auth::SharedGate(gate));
+    bridge::Door { service: builder.build(), forms, sharing }
 }
 
 fn protocol_limits() -> S3Config {
@@ -90,7 +97,7 @@ fn protocol_limits() -> S3Config {
     limits.sig_v4_allowed_services = vec!["s3".to_owned()];
     limits.enable_sig_v2 = false;
     limits.allow_post_signature = false;
-    // Forms are refused before they come this far; these limits hold should one ever do.
+    // Forms do not come this far; these limits hold should one ever do.
     limits.post_object_max_file_size = 0;
     limits.form_max_fields_size = 64 * 1024;
     limits.form_max_field_size = 64 * 1024;

@@ -279,21 +279,6 @@ async fn a_decoded_length_that_is_not_true_stores_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_form_is_refused_unread() {
-    let (address, seen, server) = start();
-    let mut wire = Wire::connect(address).await;
-    let ask = Ask::new("POST", "/bucket")
-        .header("content-type", "multipart/form-data; boundary=x")
-        .header("content-length", "1000000000");
-    wire.send(ask.head(None)).await;
-    let answer = wire.answer("POST").await;
-    assert_eq!((answer.status, answer.code()), (501, "NotImplemented"));
-    assert!(wire.is_closed().await);
-    nothing_stored(&seen);
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn a_document_that_does_not_match_its_digest_does_nothing() {
     let (address, seen, server) = start();
     let body = b"<Delete><Object><Key>k</Key></Object></Delete>";

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod client;
+mod forms;
 mod heads;
 mod pages;
 
@@ -122,9 +123,8 @@ pub(super) fn start() -> (std::net::SocketAddr, Seen, super::S3Server) {
     let seen = Seen::default();
     let config = config();
     let keyring = auth::Keyring::new(&config);
-    let service = super::service(Stub(seen.clone()), &keyring, &config);
-    let sharing = pages::sharing();
-    let server = super::listen::start(&service, &sharing, &keyring, &config).unwrap();
+    let door = super::door(Stub(seen.clone()), pages::sharing(), &keyring, &config);
+    let server = super::listen::start(&door, &keyring, &config).unwrap();
     (server.http().unwrap(), seen, server)
 }
 

@@ -1,17 +1,9 @@
 //! The demo as the README promises it: the program that ships, its twenty-two processes, and the tour of real clients.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-
-/// `cargo xtask test` sets both; a bare `cargo test` has neither the program nor the clients, and must not pass for it.
-fn given(variable: &str) -> Result<PathBuf> {
-    let value = std::env::var_os(variable).map(PathBuf::from);
-    value.with_context(|| {
-        format!("{variable} is not set: run `cargo xtask test`, which builds and installs what this needs")
-    })
-}
+use domicile_tests::given;
 
 #[test]
 fn every_step_of_the_tour_holds() -> Result<()> {

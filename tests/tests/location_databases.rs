@@ -1,17 +1,17 @@
 //! The program that ships, with location databases that are not there or not whole.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use domicile::clock::Clock;
 use domicile::demo::files;
 use domicile::demo::plan::Plan;
+use domicile_tests::given;
 
 /// Starts gateway `cn` of a demo folder, which must end by itself; what it said.
 fn refused_start(config: &Path) -> Result<String> {
-    let program = std::env::var_os("DOMICILE_BIN").map(PathBuf::from);
-    let program = program.context("DOMICILE_BIN is not set: run `cargo xtask test`, which builds the program")?;
+    let program = given("DOMICILE_BIN")?;
     let done = Command::new(&program)
         .args(["gateway", "--config"])
         .arg(config)

@@ -29,7 +29,7 @@ pub(crate) fn provide(workspace: &Workspace) -> Result<PathBuf> {
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) && is_working(&python) {
         return Ok(python);
     }
-    say("installing the Python clients into target/venv (once; some 400 MB)");
+    say("installing the Python clients into target/venv (once; some 900 MB)");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
     }

@@ -185,3 +185,36 @@ fn a_checkpoint_opens_as_a_store_of_its_own() {
     let backup = open(&dir.path().join("backup")).unwrap();
     assert_eq!(get(&backup, "a").map(|row| row.value), Some(b"1".to_vec()));
 }
+
+#[test]
+fn scans_of_one_session_see_one_snapshot_wherever_they_begin_and_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    for key in ["a/1", "a/2", "b/1", "b/2", "c/1"] {
+        put(&store, key, b"1");
+    }
+    let keys =
+        |rows: Vec<KeyedRow>| rows.into_iter().map(|row| String::from_utf8(row.key).unwrap()).collect::<Vec<_>>();
+    view(&store, |view| {
+        let mut scan = |range: KeyRange, limit, order| keys(view.scan(&range, limit, order).unwrap());
+        let (up, down) = (Order::Ascending, Order::Descending);
+        let all = KeyRange::new("a", "d");
+        assert_eq!(scan(all.clone(), 1, up), ["a/1"]);
+        // What is committed meanwhile is seen by none of the scans, not even behind the cursor that is used again.
+        put(&store, "b/0", b"2");
+        transact(&store, IfLost::Report, |tx| tx.delete(b"c/1".to_vec())).unwrap();
+        store.shared.db.flush().unwrap();
+        assert_eq!(scan(all.clone().starting_at(b"b".to_vec()), 2, up), ["b/1", "b/2"]);
+        assert_eq!(
+            scan(all.clone().starting_at(b"a/2".to_vec()), 9, up),
+            ["a/2", "b/1", "b/2", "c/1"],
+            "and back again"
+        );
+        assert_eq!(scan(all.clone(), 2, down), ["c/1", "b/2"]);
+        assert_eq!(scan(KeyRange::prefix(b"a/"), 9, up), ["a/1", "a/2"], "with another end");
+        assert_eq!(scan(all, 9, up), ["a/1", "a/2", "b/1", "b/2", "c/1"]);
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
+    assert_eq!(keys(view(&store, |view| view.scan(&KeyRange::prefix(b"b"), 9, Order::Ascending)).unwrap()).len(), 3);
+}

@@ -1,5 +1,7 @@
 //! Who may ask the admin API what.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use domicile_types::{RequestId, TenantId};
@@ -39,6 +41,7 @@ impl Bearer {
             secure: false,
             address: request.peer_addr().map(|peer| peer.ip()),
             request: RequestId::from_bytes(gateway.clock.random()),
+            stated: Arc::default(),
         };
         Ok(Self { role: token.role, tenant: token.tenant.clone(), caller })
     }

@@ -20,6 +20,7 @@
 //! parts (at most 10,000, some 600 to a row), never their pages, and garbage is a row that *refers* to parts or pages, which
 //! the sweeper unfolds in transactions of bounded size ([`Catalog::next_sweeps`]).
 
+mod acl;
 mod bucket;
 mod compact;
 mod complete;
@@ -45,6 +46,7 @@ use domicile_types::{RequestId, UnixMillis};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use acl::{Acl, Grantee, Permission};
 pub use bucket::{Bucket, BucketId, BucketPage, NewBucket, Tags};
 pub use complete::{CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
 pub use delete::{Deleted, Removed};
@@ -58,7 +60,7 @@ pub use object::{
 };
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
-pub use settings::Setting;
+pub use settings::{Setting, StoredSetting};
 pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };

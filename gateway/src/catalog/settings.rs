@@ -2,10 +2,11 @@
 //!
 //! What every request needs (owner, packs, versioning) is in the bucket's own row; these are read by those who act on them.
 
+use domicile_types::BucketName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::bucket::{Bucket, BucketId, same_bucket};
+use super::bucket::{Bucket, BucketId, find_bucket, same_bucket};
 use super::put::fits;
 use super::{Catalog, CatalogError, keys};
 use crate::state::{IfLost, KeyRange, Order, Read, Tx, limits};
@@ -31,10 +32,12 @@ pub enum Setting {
     Logging,
     /// Default retention of object lock.
     ObjectLock,
+    /// Access control list.
+    Acl,
 }
 
 impl Setting {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Policy,
         Self::PublicAccessBlock,
         Self::Ownership,
@@ -44,6 +47,7 @@ impl Setting {
         Self::Notification,
         Self::Logging,
         Self::ObjectLock,
+        Self::Acl,
     ];
 
     /// The byte that names it in a row's key.
@@ -58,7 +62,23 @@ impl Setting {
             Self::Notification => b'n',
             Self::Logging => b'g',
             Self::ObjectLock => b'k',
+            Self::Acl => b'r',
         }
+    }
+}
+
+/// A setting as it was found, not yet read.
+#[derive(Debug, Clone)]
+pub struct StoredSetting(Option<Vec<u8>>);
+
+impl StoredSetting {
+    /// What it says; none where it is not set.
+    ///
+    /// # Errors
+    /// [`CatalogError::Inconsistent`] when the document is not of the form `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, CatalogError> {
+        let read = self.0.as_deref().map(serde_json::from_slice).transpose();
+        read.map_err(|_| CatalogError::Inconsistent { what: "a setting of a bucket" })
     }
 }
 
@@ -78,6 +98,28 @@ impl Catalog {
                 .map(Some)
                 .map_err(|_| CatalogError::Inconsistent { what: "a setting of a bucket" }),
             None => Ok(None),
+        })
+        .await
+    }
+
+    /// The bucket of that name with some of its settings, all as they were at one moment.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchBucket`].
+    pub async fn bucket_with_settings<const N: usize>(
+        &self,
+        name: &BucketName,
+        wanted: [Setting; N],
+    ) -> Result<(Bucket, [StoredSetting; N]), CatalogError> {
+        let name = name.clone();
+        self.read(move |view| {
+            let bucket = find_bucket(view, &name)?;
+            let mut found = [const { StoredSetting(None) }; N];
+            for (slot, setting) in found.iter_mut().zip(wanted) {
+                let row = view.get(&keys::setting(bucket.id, setting.code()))?;
+                slot.0 = row.map(|row| row.value.to_vec());
+            }
+            Ok((bucket, found))
         })
         .await
     }

@@ -43,6 +43,8 @@ pub struct Config {
     pub regions: Vec<Region>,
     /// The region of buckets created without `LocationConstraint`.
     pub default_region: RegionName,
+    /// Who owns objects in buckets that do not say so.
+    pub object_ownership: ObjectOwnership,
     /// Who may use S3.
     pub credentials: Vec<Credential>,
     /// Who may use the admin API.
@@ -55,6 +57,19 @@ pub struct Config {
     pub sse_c_over_http: bool,
     /// Limits.
     pub limits: Limits,
+}
+
+/// Who owns an object, and whether access control lists count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectOwnership {
+    /// The bucket's owner, always. There are no access control lists.
+    #[default]
+    BucketOwnerEnforced,
+    /// The writer, unless it gives the bucket's owner full control.
+    BucketOwnerPreferred,
+    /// The writer.
+    ObjectWriter,
 }
 
 /// Where the gateway listens.

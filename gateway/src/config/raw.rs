@@ -9,7 +9,7 @@ use domicile_types::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Credential, EnrolledNode, Limits, Listen, Region, Role, TlsListen, Token};
+use super::{Config, ConfigError, Credential, EnrolledNode, Limits, Listen, ObjectOwnership, Region, Role, TlsListen, Token};
 
 /// The file as it is written. See [`Config`] for what the fields mean.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct RawConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Region of buckets without `LocationConstraint`.
     pub default_region: RegionName,
+    /// Who owns objects in buckets that do not say so.
+    #[serde(default)]
+    pub object_ownership: ObjectOwnership,
     /// The legal entity that runs the gateway.
     pub party: Party,
     /// Listeners.
@@ -211,6 +214,7 @@ impl RawConfig {
             trusted_proxies: self.trusted_proxies,
             listen: self.listen.parse(folder)?,
             default_region: self.default_region,
+            object_ownership: self.object_ownership,
             credentials: self.credentials.into_iter().map(RawCredential::into_credential).collect(),
             tokens: self.tokens.into_iter().map(RawToken::into_token).collect(),
             nodes: self.nodes.into_iter().map(RawNode::into_node).collect(),

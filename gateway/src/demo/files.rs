@@ -17,7 +17,7 @@ use super::manifest::{Control, Gateway, MANIFEST_FILE, Manifest, Node, Process};
 use super::plan::{GatewayPlan, NodePlan, Plan};
 use super::secrets::Secrets;
 use crate::clock::Clock;
-use crate::config::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
+use crate::config::{ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
 use crate::keys::read_secret;
 use crate::open::log_origin;
 
@@ -223,6 +223,8 @@ fn gateway_config(
         location_databases: Vec::new(),
         trusted_proxies: Vec::new(),
         default_region: planned.default_region.clone(),
+        // A demo shows everything, access control lists among it; a gateway of one's own has none unless told so.
+        object_ownership: ObjectOwnership::ObjectWriter,
         party: planned.party.clone(),
         listen: RawListen {
             s3: Some(planned.s3),

@@ -1,5 +1,7 @@
 //! The gate that every use case passes: the question to the law, and the entry in the log.
 
+use std::sync::Arc;
+
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
 use domicile_compliance::{Circumstances, Permit};
 use domicile_types::{
@@ -76,7 +78,7 @@ impl Gateway {
         scope: Scope,
     ) -> Result<LoggedIntent, Error> {
         let principal = Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: worker.to_owned() });
-        let caller = Caller { principal, secure: true, address: None, request };
+        let caller = Caller { principal, secure: true, address: None, request, stated: Arc::default() };
         let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
         let permit = self.judge(&caller, matter, None, &here).await?;
         let draft = self.draft(&caller, matter, &here.candidates, scope)?;

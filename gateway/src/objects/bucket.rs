@@ -49,6 +49,7 @@ impl Gateway {
             .config
             .region(name)
             .ok_or_else(|| Error::UnknownRegion { region: name.to_string(), known: self.config.region_names() })?;
+        let rules = self.rules_of_new_bucket(caller)?;
         let classification = classify(&request.tags, &Classification::default())?;
         let roster = self.directory.roster();
         let matter = Matter {
@@ -80,7 +81,12 @@ impl Gateway {
             wrapped_key: Bytes::new(),
         };
         let created = self.catalog.create_bucket(stamp(self, caller), new).await;
-        settle(intent, created.is_ok());
+        let told = match &created {
+            Ok(bucket) => rules.write(self, bucket).await,
+            Err(_) => Ok(()),
+        };
+        settle(intent, created.is_ok() && told.is_ok());
+        told?;
         Ok(view(&created?))
     }
 
@@ -93,9 +99,18 @@ impl Gateway {
         Ok(deleted?)
     }
 
-    /// What HeadBucket and GetBucketLocation tell.
+    /// What HeadBucket tells.
     pub async fn head_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketView, Error> {
-        let bucket = self.bucket_for(caller, name, &Wants::new("s3:ListBucket")).await?;
+        self.view_of(caller, name, "s3:ListBucket").await
+    }
+
+    /// What GetBucketLocation tells.
+    pub async fn bucket_location(&self, caller: &Caller, name: &BucketName) -> Result<BucketView, Error> {
+        self.view_of(caller, name, "s3:GetBucketLocation").await
+    }
+
+    async fn view_of(&self, caller: &Caller, name: &BucketName, action: &'static str) -> Result<BucketView, Error> {
+        let bucket = self.bucket_for(caller, name, &Wants::new(action)).await?;
         self.told_of(caller, OperationKind::HeadBucket, &bucket).await?;
         Ok(view(&bucket))
     }

@@ -12,7 +12,7 @@ use super::gateway::Gateway;
 use super::get::packs_of;
 use super::put::Identity;
 use super::reader::Reading;
-use super::request::{BodyStream, Caller, CopyObject, CopyPart, ExpectedDigests, GetObject};
+use super::request::{BodyStream, Caller, CopyObject, CopyPart, ExpectedDigests, GetObject, Tags};
 use super::rows::{classify, object_headers, preconditions, shown_tags};
 use super::writer::Incoming;
 use crate::catalog::{Bucket, ObjectHead};
@@ -31,7 +31,10 @@ pub(super) struct Source {
 impl Gateway {
     /// Copies an object within the tenant.
     pub async fn copy_object(&self, caller: &Caller, request: CopyObject) -> Result<Stored, Error> {
-        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new("s3:PutObject").key(&request.key)).await?;
+        let none = Tags::new();
+        let tags = request.replace_tags.as_ref().unwrap_or(&none);
+        let wants = Wants::new("s3:PutObject").key(&request.key).tags(tags);
+        let (bucket, _acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let is_same = request.source.bucket == request.bucket && request.source.key == request.key;
         if is_same && request.replace_headers.is_none() && request.replace_tags.is_none() {
             return Err(Error::InvalidRequest(
@@ -73,7 +76,9 @@ impl Gateway {
 
     /// Begins to read what is to be copied into `bucket`, under the packs of both.
     async fn open_source(&self, caller: &Caller, request: GetObject, bucket: &Bucket) -> Result<Source, Error> {
-        let (from, head) = self.object_row(caller, &request, "s3:GetObject").await?;
+        let version = request.version.clone();
+        let wants = Wants::new("s3:GetObject").key(&request.key).version(version.as_deref()).of_source();
+        let (from, head) = self.row_for(caller, &request, &wants).await?;
         request.conditions.check(&head.object.etag, head.last_modified).map_err(|error| match error {
             // A copy whose condition does not hold fails; there is nothing that the client has already.
             Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },

@@ -20,7 +20,16 @@ impl Gateway {
         name: &BucketName,
         targets: Vec<DeleteTarget>,
     ) -> Result<Vec<(DeleteTarget, Result<(), Error>)>, Error> {
-        let bucket = self.bucket_for(caller, name, &Wants::new("s3:DeleteObject")).await?;
+        let admitted = self.at_the_gate(caller, name, false).await?;
+        let mut allowed = Vec::with_capacity(targets.len());
+        for target in &targets {
+            let wants = Wants::new("s3:DeleteObject").key(&target.key).version(target.version.as_deref());
+            allowed.push(self.allows(&admitted, &wants).await?);
+        }
+        if allowed.iter().all(|allowed| !allowed) {
+            return Err(Error::AccessDenied);
+        }
+        let bucket = admitted.bucket;
         let key = match targets.as_slice() {
             [only] => Some(only.key.as_str()),
             _ => None,
@@ -34,17 +43,18 @@ impl Gateway {
             nodes: Vec::new(),
         };
         let intent = self.authorize(caller, &matter).await?;
-        let objects = targets.iter().filter(|target| is_current(target)).map(|target| {
+        let objects = targets.iter().zip(&allowed).filter(|(target, allowed)| **allowed && is_current(target)).map(|(target, _)| {
             let if_match = target.if_match.as_ref().map(etag_match);
             (target.key.clone(), Preconditions { if_match, ..Preconditions::default() })
         });
         let deleted = self.catalog.delete_objects(stamp(self, caller), &bucket, objects.collect()).await;
         settle(intent, deleted.is_ok());
         let mut outcomes = deleted?.into_iter();
-        let each = targets.into_iter().map(|target| {
-            let outcome = match is_current(&target) {
-                true => outcomes.next().map_or(Ok(()), |outcome| outcome.map(drop).map_err(Error::from)),
-                false => Err(Error::NoSuchVersion),
+        let each = targets.into_iter().zip(allowed).map(|(target, allowed)| {
+            let outcome = match (allowed, is_current(&target)) {
+                (true, true) => outcomes.next().map_or(Ok(()), |outcome| outcome.map(drop).map_err(Error::from)),
+                (true, false) => Err(Error::NoSuchVersion),
+                (false, _) => Err(Error::AccessDenied),
             };
             (target, outcome)
         });

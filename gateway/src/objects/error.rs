@@ -28,9 +28,30 @@ pub enum Error {
     /// A decision denied it (HTTP 451).
     #[error("refused by law: {}", .0.explanation)]
     Denied(Box<Denial>),
-    /// The credentials do not reach this bucket.
-    #[error("these credentials do not own the bucket")]
+    /// Neither the bucket's owner nor let in by its policy or access control list.
+    #[error("access denied: the bucket's owner, policy and access control lists do not allow it to these credentials")]
     AccessDenied,
+    /// `x-amz-expected-bucket-owner` names another.
+    #[error("the bucket has another owner than expected")]
+    UnexpectedOwner,
+    /// The bucket has no policy.
+    #[error("the bucket has no policy")]
+    NoSuchBucketPolicy,
+    /// A policy that is none, or that asks for what is not honoured.
+    #[error("{0}")]
+    MalformedPolicy(String),
+    /// The bucket has no public access block.
+    #[error("the bucket has no public access block configuration")]
+    NoSuchPublicAccessBlock,
+    /// The bucket says nothing of who owns its objects.
+    #[error("the bucket has no ownership controls")]
+    NoOwnershipControls,
+    /// The bucket has no access control lists.
+    #[error("the bucket does not allow access control lists: its owner owns every object in it")]
+    AclsDisabled,
+    /// The bucket's list grants something to others, so that it cannot be made a bucket without lists.
+    #[error("the bucket cannot have access control lists that grant something to others and be owner-enforced")]
+    AclsInTheWay,
     /// No such bucket.
     #[error("the bucket does not exist")]
     NoSuchBucket,

@@ -60,7 +60,17 @@ impl Gateway {
         request: &GetObject,
         action: &'static str,
     ) -> Result<(Bucket, catalog::ObjectHead), Error> {
-        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new(action).key(&request.key)).await?;
+        self.row_for(caller, request, &Wants::new(action).key(&request.key).version(request.version.as_deref())).await
+    }
+
+    /// The same, for a caller that wants more than an action says.
+    pub(super) async fn row_for(
+        &self,
+        caller: &Caller,
+        request: &GetObject,
+        wants: &Wants<'_>,
+    ) -> Result<(Bucket, catalog::ObjectHead), Error> {
+        let bucket = self.bucket_for(caller, &request.bucket, wants).await?;
         if request.version.as_deref().is_some_and(|version| version != VERSION_NULL) {
             return Err(Error::NoSuchVersion);
         }
@@ -87,6 +97,8 @@ impl Gateway {
             nodes: Vec::new(),
         };
         settle(self.authorize(caller, &matter).await?, false);
+        // Nor is whoever may not list the bucket's keys.
+        self.may_list(caller, &bucket.name, &request.key).await?;
         Err(Error::NoSuchKey)
     }
 

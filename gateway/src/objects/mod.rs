@@ -35,6 +35,7 @@ mod tags;
 mod whereabouts;
 mod writer;
 
+pub use access::{AclRequest, AclView, CannedAcl, PublicAccessBlock, Stated};
 pub use answer::*;
 pub(crate) use authorize::{Matter, Scope};
 pub use cors::{CorsRule, CorsRules, CrossOrigin, names as header_names};

@@ -42,7 +42,8 @@ impl From<Source> for PartBody {
 impl Gateway {
     /// Begins an upload. Its data key is made here, once for all its parts.
     pub async fn create_upload(&self, caller: &Caller, request: CreateUpload) -> Result<UploadCreated, Error> {
-        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new("s3:PutObject").key(&request.key)).await?;
+        let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
+        let (bucket, _acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
         let operation = OperationKind::CreateMultipartUpload;
         let matter = about(operation, &bucket, &bucket.packs, &classification, Some(request.key.as_str()));

@@ -35,7 +35,8 @@ pub(super) struct Identity<'a> {
 impl Gateway {
     /// Stores an object. It is acknowledged when every shard is durable and its row is committed, in this order.
     pub async fn put_object(&self, caller: &Caller, request: PutObject) -> Result<Stored, Error> {
-        let bucket = self.bucket_for(caller, &request.bucket, &Wants::new("s3:PutObject").key(&request.key)).await?;
+        let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
+        let (bucket, _acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
         let identity = Identity {
             bucket: &bucket,

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domicile_types::{BucketName, ObjectKey, RegionName, RequestId, TenantId, UnixMillis, UploadId};
 use futures::Stream;
+
+use super::access::Stated;
 
 /// Who asks, from where: authenticated by the protocol in front.
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The request's id, which the answer shows as `x-amz-request-id` and every audit entry carries.
     pub request: RequestId,
+    /// What its head states that the rules of access ask about.
+    pub stated: Arc<Stated>,
 }
 
 /// Whom a request's signature names.

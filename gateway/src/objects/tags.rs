@@ -2,6 +2,7 @@
 
 use domicile_types::OperationKind;
 
+use super::access::Wants;
 use super::authorize::Matter;
 use super::bucket::settle;
 use super::error::Error;
@@ -28,7 +29,23 @@ impl Gateway {
 
     /// Replaces the object's tags and its classification.
     pub async fn set_object_tags(&self, caller: &Caller, request: &GetObject, tags: Tags) -> Result<(), Error> {
-        let (bucket, head) = self.object_row(caller, request, "s3:PutObjectTagging").await?;
+        self.change_object_tags(caller, request, "s3:PutObjectTagging", tags).await
+    }
+
+    /// Takes all tags away, and with them what they state of the object.
+    pub async fn remove_object_tags(&self, caller: &Caller, request: &GetObject) -> Result<(), Error> {
+        self.change_object_tags(caller, request, "s3:DeleteObjectTagging", Tags::new()).await
+    }
+
+    async fn change_object_tags(
+        &self,
+        caller: &Caller,
+        request: &GetObject,
+        action: &'static str,
+        tags: Tags,
+    ) -> Result<(), Error> {
+        let wants = Wants::new(action).key(&request.key).version(request.version.as_deref()).tags(&tags);
+        let (bucket, head) = self.row_for(caller, request, &wants).await?;
         let classification = classify(&tags, &bucket.classification)?;
         let matter = Matter {
             operation: OperationKind::TagObject,

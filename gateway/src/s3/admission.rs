@@ -30,14 +30,18 @@ pub(super) fn look(head: &RequestHead, keyring: &Keyring, now: UnixMillis) -> Re
         return too_long(header("content-length"));
     }
     let credential = match header("authorization") {
-        Some(text) => text.split_once("Credential=").map(|(_, rest)| rest.to_owned()),
+        Some(text) => Some(text.split_once("Credential=").map(|(_, rest)| rest.to_owned()).unwrap_or_default()),
         None => query(head, "X-Amz-Credential"),
     };
-    let access_key = credential.as_deref().and_then(|text| text.split('/').next());
-    let access_key = access_key.ok_or((StatusCode::FORBIDDEN, "AccessDenied", "the request is not signed"))?;
-    if !keyring.knows(access_key) {
-        let message = "the access key is not known to this gateway";
-        return Err((StatusCode::FORBIDDEN, "InvalidAccessKeyId", message));
+    // A request without a signature may be let in by a bucket's rules, which are asked before any of its body is read.
+    if let Some(access_key) = credential.as_deref().and_then(|text| text.split('/').next()) {
+        if access_key.is_empty() {
+            return Err((StatusCode::FORBIDDEN, "AccessDenied", "the request is not signed as it should be"));
+        }
+        if !keyring.knows(access_key) {
+            let message = "the access key is not known to this gateway";
+            return Err((StatusCode::FORBIDDEN, "InvalidAccessKeyId", message));
+        }
     }
     if header("authorization").is_some() && header("x-amz-date").and_then(amz_date).is_some_and(|at| skewed(at, now)) {
         let message = "the request's time is more than 15 minutes off; check the client's clock";

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use domicile_compliance::client_address;
-use domicile_types::{RequestId, TenantId};
-use http::HeaderMap;
+use domicile_types::{OperationKind, RequestId, TenantId};
+use http::{HeaderMap, Uri};
 use ipnet::IpNet;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
@@ -16,9 +16,9 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use subtle::ConstantTimeEq as _;
 
 use super::error;
-use super::operations;
+use super::{operations, stated};
 use crate::config::{Config, Credential};
-use crate::objects::{Caller, KeyHolder, Principal};
+use crate::objects::{Caller, KeyHolder, Principal, Stated};
 
 /// What the listener knows of a request: travels with it as an extension.
 #[derive(Debug, Clone, Copy)]
@@ -92,15 +92,23 @@ impl Gate {
         Self { keyring, trusted_proxies: config.trusted_proxies.clone() }
     }
 
-    fn admit(&self, access_key: &str, operation: &str, headers: &HeaderMap, arrival: Arrival) -> S3Result<Caller> {
-        if operations::operation_kind(operation).is_none() {
-            return Err(error::not_implemented(operation));
-        }
-        let tenant = self.keyring.tenant(access_key).ok_or_else(|| S3Error::new(S3ErrorCode::AccessDenied))?;
-        expected_owner(headers, tenant)?;
+    /// Admits a request: `access_key` is whose signature was verified, `None` where there is none to verify.
+    fn admit(
+        &self,
+        access_key: Option<&str>,
+        operation: &str,
+        uri: &Uri,
+        headers: &HeaderMap,
+        arrival: Arrival,
+    ) -> S3Result<Caller> {
+        let kind = operations::operation_kind(operation).ok_or_else(|| error::not_implemented(operation))?;
+        let principal = match access_key {
+            Some(access_key) => self.principal(access_key)?,
+            None => nobody(kind, uri, headers)?,
+        };
         refuse_demands(headers)?;
         refuse_long_documents(operation, headers)?;
-        Ok(self.caller(self.principal(access_key)?, headers, arrival))
+        Ok(self.caller(principal, stated::stated(operation, uri, headers)?, headers, arrival))
     }
 
     /// Admits a PutObject that came as a form: `stated` are the headers that its fields stand for, `headers` those of its
@@ -117,7 +125,8 @@ impl Gate {
             None => Principal::Anonymous,
         };
         refuse_demands(stated)?;
-        Ok(self.caller(principal, headers, arrival))
+        let stated = stated::stated("PutObject", &Uri::from_static("/"), stated)?;
+        Ok(self.caller(principal, stated, headers, arrival))
     }
 
     fn principal(&self, access_key: &str) -> S3Result<Principal> {
@@ -125,9 +134,10 @@ impl Gate {
         Ok(Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: access_key.to_owned() }))
     }
 
-    fn caller(&self, principal: Principal, headers: &HeaderMap, arrival: Arrival) -> Caller {
+    fn caller(&self, principal: Principal, stated: Stated, headers: &HeaderMap, arrival: Arrival) -> Caller {
         Caller {
             principal,
+            stated: Arc::new(stated),
             secure: arrival.secure,
             address: arrival.peer.and_then(|peer| address(peer, headers, &self.trusted_proxies)),
             request: arrival.request,
@@ -141,16 +151,11 @@ pub(super) struct SharedGate(pub(super) Arc<Gate>);
 #[async_trait::async_trait]
 impl S3Access for SharedGate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let Some(credentials) = request.credentials() else {
-            return Err(S3Error::with_message(
-                S3ErrorCode::AccessDenied,
-                "requests must be signed: this gateway serves nobody anonymously",
-            ));
-        };
-        let access_key = credentials.access_key.clone();
+        let access_key = request.credentials().map(|credentials| credentials.access_key.clone());
         let arrival = request.extensions_mut().get::<Arrival>().copied();
         let arrival = arrival.ok_or_else(|| S3Error::new(S3ErrorCode::InternalError))?;
-        let caller = self.0.admit(&access_key, request.s3_op().name(), request.headers(), arrival)?;
+        let operation = request.s3_op().name();
+        let caller = self.0.admit(access_key.as_deref(), operation, request.uri(), request.headers(), arrival)?;
         request.extensions_mut().insert(caller);
         Ok(())
     }
@@ -164,25 +169,34 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNe
     client_address(peer.to_canonical(), words, trusted_proxies).ok()
 }
 
-/// `x-amz-expected-bucket-owner`: owners are tenants.
-fn expected_owner(headers: &HeaderMap, tenant: &TenantId) -> S3Result<()> {
-    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-        if headers.get_all(name).iter().any(|value| value.as_bytes() != tenant.as_str().as_bytes()) {
-            return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "the bucket has another owner than expected"));
-        }
+/// A request that bears no signature is nobody's. Nobody has buckets, and nobody's policy lets strangers configure them. What
+/// bears something like a signature that was not verified is not anonymous but refused.
+fn nobody(kind: OperationKind, uri: &Uri, headers: &HeaderMap) -> S3Result<Principal> {
+    let refused = |message| Err(S3Error::with_message(S3ErrorCode::AccessDenied, message));
+    let query = uri.query().unwrap_or_default();
+    let in_query = url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| {
+        ["AWSAccessKeyId", "Signature"].contains(&name.as_ref()) || name.to_ascii_lowercase().starts_with("x-amz-")
+    });
+    if in_query || ["authorization", "x-amz-security-token"].iter().any(|name| headers.contains_key(*name)) {
+        return refused("the request bears a signature of a kind that is not verified here");
     }
-    Ok(())
+    if super::checksum::text_header(headers, "x-amz-content-sha256").is_some_and(|mode| mode.starts_with("STREAMING-"))
+    {
+        // Chunks are taken apart where their signatures are verified; taken as they are they would be stored as they are.
+        return Err(error::not_implemented("a body in chunks without a signature"));
+    }
+    match kind {
+        OperationKind::ConfigureBucket
+        | OperationKind::CreateBucket
+        | OperationKind::DeleteBucket
+        | OperationKind::ListBuckets => refused("this must be signed by a tenant's key"),
+        _ => Ok(Principal::Anonymous),
+    }
 }
 
-/// Headers by which a client demands protection or publicity that the gateway does not give, with the values that ask for
+/// Headers by which a client demands protection that the gateway does not give, with the values that ask for
 /// no more than what it always does. To take them and do nothing would be a lie.
 const DEMANDS: &[(&str, &[&str], Demand)] = &[
-    ("x-amz-acl", &["private", "bucket-owner-full-control", "bucket-owner-read"], Demand::Acl),
-    ("x-amz-grant-full-control", &[], Demand::Acl),
-    ("x-amz-grant-read", &[], Demand::Acl),
-    ("x-amz-grant-read-acp", &[], Demand::Acl),
-    ("x-amz-grant-write", &[], Demand::Acl),
-    ("x-amz-grant-write-acp", &[], Demand::Acl),
     ("x-amz-storage-class", &["STANDARD"], Demand::StorageClass),
     // Every object is encrypted, with a key of its own.
     ("x-amz-server-side-encryption", &["AES256"], Demand::Other("encryption other than the gateway's own")),
@@ -200,7 +214,6 @@ const DEMANDS: &[(&str, &[&str], Demand)] = &[
 
 #[derive(Clone, Copy)]
 enum Demand {
-    Acl,
     StorageClass,
     Other(&'static str),
 }
@@ -215,10 +228,6 @@ fn refuse_demands(headers: &HeaderMap) -> S3Result<()> {
             continue;
         }
         return Err(match demand {
-            Demand::Acl => S3Error::with_message(
-                S3ErrorCode::AccessControlListNotSupported,
-                "buckets and objects are private to their tenant; no access control list changes that",
-            ),
             Demand::StorageClass => S3Error::new(S3ErrorCode::InvalidStorageClass),
             Demand::Other(what) => error::not_implemented(what),
         });
@@ -260,7 +269,7 @@ mod tests {
             secure: false,
             request: RequestId::from_bytes([1; 16]),
         };
-        gate().admit("AKIDA", operation, headers, arrival)
+        gate().admit(Some("AKIDA"), operation, &Uri::from_static("/b/k"), headers, arrival)
     }
 
     #[test]
@@ -284,15 +293,13 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_served_is_refused_before_it_runs() {
-        assert_eq!(admit("PutBucketPolicy", &HeaderMap::new()).unwrap_err().code(), &S3ErrorCode::NotImplemented);
+        assert_eq!(admit("PutBucketWebsite", &HeaderMap::new()).unwrap_err().code(), &S3ErrorCode::NotImplemented);
         assert!(admit("PutObject", &HeaderMap::new()).is_ok());
     }
 
     #[test]
     fn demands_that_would_be_ignored_are_refused() {
         for (name, value, code) in [
-            ("x-amz-acl", "public-read", S3ErrorCode::AccessControlListNotSupported),
-            ("x-amz-grant-read", "uri=all", S3ErrorCode::AccessControlListNotSupported),
             ("x-amz-storage-class", "GLACIER", S3ErrorCode::InvalidStorageClass),
             ("x-amz-server-side-encryption", "aws:kms", S3ErrorCode::NotImplemented),
             ("x-amz-object-lock-mode", "COMPLIANCE", S3ErrorCode::NotImplemented),
@@ -300,16 +307,35 @@ mod tests {
             let refusal = admit("PutObject", &headers(&[(name, value)])).unwrap_err();
             assert_eq!(refusal.code(), &code, "{name}");
         }
-        for (name, value) in [("x-amz-acl", "private"), ("x-amz-server-side-encryption", "AES256")] {
+        let public = admit("HeadObject", &headers(&[("x-amz-acl", "public-read")])).unwrap_err();
+        assert_eq!(public.code(), &S3ErrorCode::AccessControlListNotSupported);
+        for (name, value) in [("x-amz-acl", "public-read"), ("x-amz-server-side-encryption", "AES256")] {
             assert!(admit("PutObject", &headers(&[(name, value)])).is_ok(), "{name}");
         }
     }
 
     #[test]
-    fn another_owner_than_expected_is_refused() {
-        let wrong = admit("GetObject", &headers(&[("x-amz-expected-bucket-owner", "b")])).unwrap_err();
-        assert_eq!(wrong.code(), &S3ErrorCode::AccessDenied);
-        assert!(admit("GetObject", &headers(&[("x-amz-expected-bucket-owner", "a")])).is_ok());
+    fn without_a_signature_a_request_is_nobodys_and_may_not_configure() {
+        let arrival = Arrival { peer: None, secure: false, request: RequestId::from_bytes([1; 16]) };
+        let admit = |operation: &str, uri: &'static str, pairs: &[(&'static str, &str)]| {
+            gate().admit(None, operation, &Uri::from_static(uri), &headers(pairs), arrival)
+        };
+        assert_eq!(admit("GetObject", "/b/k?versionId=null", &[]).unwrap().principal, Principal::Anonymous);
+        for (operation, uri, header) in [
+            ("CreateBucket", "/b", None),
+            ("DeleteBucket", "/b", None),
+            ("ListBuckets", "/", None),
+            ("PutBucketPolicy", "/b?policy", None),
+            ("GetObject", "/b/k?AWSAccessKeyId=a&Signature=b&Expires=1", None),
+            ("GetObject", "/b/k?X-Amz-Credential=a", None),
+            ("GetObject", "/b/k", Some(("authorization", "AWS a:b"))),
+            ("GetObject", "/b/k", Some(("x-amz-security-token", "t"))),
+        ] {
+            let refusal = admit(operation, uri, header.as_slice()).unwrap_err();
+            assert_eq!(refusal.code(), &S3ErrorCode::AccessDenied, "{operation} {uri}");
+        }
+        let chunked = [("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")];
+        assert_eq!(admit("PutObject", "/b/k", &chunked).unwrap_err().code(), &S3ErrorCode::NotImplemented);
     }
 
     #[test]

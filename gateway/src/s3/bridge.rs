@@ -164,8 +164,20 @@ pub(super) fn error_answer(error: s3s::S3Error) -> s3s::HttpResponse {
 }
 
 /// Subresources that a PUT writes as a document.
-const DOCUMENTS: [&str; 8] =
-    ["cors", "encryption", "legal-hold", "lifecycle", "logging", "object-lock", "retention", "tagging"];
+const DOCUMENTS: [&str; 12] = [
+    "acl",
+    "cors",
+    "encryption",
+    "legal-hold",
+    "lifecycle",
+    "logging",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "publicAccessBlock",
+    "retention",
+    "tagging",
+];
 
 /// What a client claims about an XML document. The protocol crate takes documents without comparing.
 fn document_claims(request: &http::Request<()>) -> s3s::S3Result<Option<ExpectedDigests>> {

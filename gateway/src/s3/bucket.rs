@@ -1,20 +1,20 @@
-//! Buckets: list, create, delete, head, location, versioning, access control.
+//! Buckets: list, create, delete, head, location, versioning.
 
 use data_encoding::BASE64URL_NOPAD;
 use domicile_types::RegionName;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
-    GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput, Grant, Grantee, HeadBucketInput,
-    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, Permission, Type,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
+    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::Front;
+use super::acl::owner;
 use super::error::not_implemented;
 use super::headers::timestamp;
 use super::{names, tagging};
-use crate::objects::{BucketView, Caller, CreateBucket, Error, GetObject, ReadConditions};
+use crate::objects::{BucketView, CreateBucket, Error};
 
 /// Buckets in one answer of ListBuckets, at the most.
 const BUCKETS_MAX: usize = 10_000;
@@ -52,7 +52,7 @@ impl Front {
         Ok(S3Response::new(ListBucketsOutput {
             buckets: Some(found.into_iter().map(bucket_dto).collect()),
             continuation_token: last,
-            owner: Some(owner(&caller)),
+            owner: caller.tenant().map(owner),
             prefix: input.prefix,
         }))
     }
@@ -108,7 +108,7 @@ impl Front {
         request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
         let caller = names::caller(&request)?;
-        let view = self.gateway.head_bucket(&caller, &names::bucket(&request.input.bucket)?).await?;
+        let view = self.gateway.bucket_location(&caller, &names::bucket(&request.input.bucket)?).await?;
         let location_constraint = Some(BucketLocationConstraint::from(view.region.as_str().to_owned()));
         Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
     }
@@ -121,35 +121,6 @@ impl Front {
         let caller = names::caller(&request)?;
         self.gateway.head_bucket(&caller, &names::bucket(&request.input.bucket)?).await?;
         Ok(S3Response::new(GetBucketVersioningOutput::default()))
-    }
-
-    pub(super) async fn bucket_acl(
-        &self,
-        request: S3Request<GetBucketAclInput>,
-    ) -> S3Result<S3Response<GetBucketAclOutput>> {
-        let caller = names::caller(&request)?;
-        self.gateway.head_bucket(&caller, &names::bucket(&request.input.bucket)?).await?;
-        let (owner, grants) = (Some(owner(&caller)), Some(private(&caller)));
-        Ok(S3Response::new(GetBucketAclOutput { grants, owner }))
-    }
-
-    pub(super) async fn object_acl(
-        &self,
-        request: S3Request<GetObjectAclInput>,
-    ) -> S3Result<S3Response<GetObjectAclOutput>> {
-        let caller = names::caller(&request)?;
-        let input = request.input;
-        let object = GetObject {
-            bucket: names::bucket(&input.bucket)?,
-            key: names::key(&input.key)?,
-            version: input.version_id,
-            range: None,
-            part_number: None,
-            conditions: ReadConditions::default(),
-        };
-        self.gateway.head_object(&caller, object).await?;
-        let (owner, grants) = (Some(owner(&caller)), Some(private(&caller)));
-        Ok(S3Response::new(GetObjectAclOutput { grants, owner, request_charged: None }))
     }
 }
 
@@ -166,25 +137,4 @@ fn bucket_dto(view: BucketView) -> Bucket {
         creation_date: Some(timestamp(view.created)),
         name: Some(view.name.as_str().to_owned()),
     }
-}
-
-/// Whoever owns a tenant's buckets and objects: the tenant.
-pub(super) fn owner(caller: &Caller) -> Owner {
-    let tenant = caller.tenant().map_or_else(|| "anonymous".to_owned(), ToString::to_string);
-    Owner { display_name: Some(tenant.clone()), id: Some(tenant) }
-}
-
-/// The one access control list there is.
-fn private(caller: &Caller) -> Vec<Grant> {
-    let tenant = caller.tenant().map_or_else(|| "anonymous".to_owned(), ToString::to_string);
-    vec![Grant {
-        grantee: Some(Grantee {
-            display_name: Some(tenant.clone()),
-            email_address: None,
-            id: Some(tenant),
-            type_: Type::from_static(Type::CANONICAL_USER),
-            uri: None,
-        }),
-        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
-    }]
 }

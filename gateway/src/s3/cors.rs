@@ -134,6 +134,7 @@ impl Sharing {
             secure: arrival.secure,
             address: arrival.peer.and_then(|peer| auth::address(peer, headers, &self.trusted_proxies)),
             request: arrival.request,
+            stated: Arc::default(),
         };
         let asked = CrossOrigin { origin, method, headers: text("access-control-request-headers") };
         let found = match bucket(request) {

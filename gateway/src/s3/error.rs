@@ -59,7 +59,15 @@ fn code_of(error: &Error) -> (S3ErrorCode, StatusCode) {
         Error::TooFewNodes { .. } | Error::Unavailable(_) | Error::LogUnavailable(_) | Error::Unreadable(_) => {
             (Code::ServiceUnavailable, StatusCode::SERVICE_UNAVAILABLE)
         }
-        Error::AccessDenied => (Code::AccessDenied, StatusCode::FORBIDDEN),
+        Error::AccessDenied | Error::UnexpectedOwner => (Code::AccessDenied, StatusCode::FORBIDDEN),
+        Error::NoSuchBucketPolicy => (Code::NoSuchBucketPolicy, StatusCode::NOT_FOUND),
+        Error::MalformedPolicy(_) => (Code::MalformedPolicy, StatusCode::BAD_REQUEST),
+        Error::NoSuchPublicAccessBlock => {
+            (Code::Custom("NoSuchPublicAccessBlockConfiguration".into()), StatusCode::NOT_FOUND)
+        }
+        Error::NoOwnershipControls => (Code::OwnershipControlsNotFoundError, StatusCode::NOT_FOUND),
+        Error::AclsDisabled => (Code::AccessControlListNotSupported, StatusCode::BAD_REQUEST),
+        Error::AclsInTheWay => (Code::InvalidBucketAclWithObjectOwnership, StatusCode::BAD_REQUEST),
         Error::NoSuchBucket => (Code::NoSuchBucket, StatusCode::NOT_FOUND),
         Error::NoSuchKey => (Code::NoSuchKey, StatusCode::NOT_FOUND),
         Error::NoSuchVersion => (Code::NoSuchVersion, StatusCode::NOT_FOUND),

@@ -33,10 +33,13 @@ operations! {
     delete_bucket_cors, DeleteBucketCorsInput -> DeleteBucketCorsOutput => remove_bucket_cors;
     delete_bucket_encryption, DeleteBucketEncryptionInput -> DeleteBucketEncryptionOutput => remove_default_encryption;
     delete_bucket_lifecycle, DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput => delete_lifecycle;
+    delete_bucket_ownership_controls, DeleteBucketOwnershipControlsInput -> DeleteBucketOwnershipControlsOutput => remove_ownership_controls;
+    delete_bucket_policy, DeleteBucketPolicyInput -> DeleteBucketPolicyOutput => remove_policy;
     delete_bucket_tagging, DeleteBucketTaggingInput -> DeleteBucketTaggingOutput => untag_bucket;
     delete_object, DeleteObjectInput -> DeleteObjectOutput => delete;
     delete_object_tagging, DeleteObjectTaggingInput -> DeleteObjectTaggingOutput => untag_object;
     delete_objects, DeleteObjectsInput -> DeleteObjectsOutput => delete_many;
+    delete_public_access_block, DeletePublicAccessBlockInput -> DeletePublicAccessBlockOutput => remove_access_block;
     get_bucket_accelerate_configuration, GetBucketAccelerateConfigurationInput -> GetBucketAccelerateConfigurationOutput => acceleration;
     get_bucket_acl, GetBucketAclInput -> GetBucketAclOutput => bucket_acl;
     get_bucket_analytics_configuration, GetBucketAnalyticsConfigurationInput -> GetBucketAnalyticsConfigurationOutput => one_analysis;
@@ -47,6 +50,9 @@ operations! {
     get_bucket_lifecycle_configuration, GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput => lifecycle;
     get_bucket_location, GetBucketLocationInput -> GetBucketLocationOutput => bucket_location;
     get_bucket_metrics_configuration, GetBucketMetricsConfigurationInput -> GetBucketMetricsConfigurationOutput => one_metric;
+    get_bucket_ownership_controls, GetBucketOwnershipControlsInput -> GetBucketOwnershipControlsOutput => ownership_controls;
+    get_bucket_policy, GetBucketPolicyInput -> GetBucketPolicyOutput => policy;
+    get_bucket_policy_status, GetBucketPolicyStatusInput -> GetBucketPolicyStatusOutput => policy_status;
     get_bucket_replication, GetBucketReplicationInput -> GetBucketReplicationOutput => replication;
     get_bucket_request_payment, GetBucketRequestPaymentInput -> GetBucketRequestPaymentOutput => payer;
     get_bucket_tagging, GetBucketTaggingInput -> GetBucketTaggingOutput => tags_of_bucket;
@@ -56,6 +62,7 @@ operations! {
     get_object_acl, GetObjectAclInput -> GetObjectAclOutput => object_acl;
     get_object_attributes, GetObjectAttributesInput -> GetObjectAttributesOutput => attributes;
     get_object_tagging, GetObjectTaggingInput -> GetObjectTaggingOutput => tags_of_object;
+    get_public_access_block, GetPublicAccessBlockInput -> GetPublicAccessBlockOutput => access_block;
     head_bucket, HeadBucketInput -> HeadBucketOutput => bucket_head;
     head_object, HeadObjectInput -> HeadObjectOutput => head;
     list_bucket_analytics_configurations, ListBucketAnalyticsConfigurationsInput -> ListBucketAnalyticsConfigurationsOutput => analyses;
@@ -68,12 +75,16 @@ operations! {
     list_objects, ListObjectsInput -> ListObjectsOutput => list_v1;
     list_objects_v2, ListObjectsV2Input -> ListObjectsV2Output => list_v2;
     list_parts, ListPartsInput -> ListPartsOutput => parts;
+    put_bucket_acl, PutBucketAclInput -> PutBucketAclOutput => set_bucket_acl;
     put_bucket_cors, PutBucketCorsInput -> PutBucketCorsOutput => set_bucket_cors;
     put_bucket_encryption, PutBucketEncryptionInput -> PutBucketEncryptionOutput => set_default_encryption;
     put_bucket_lifecycle_configuration, PutBucketLifecycleConfigurationInput -> PutBucketLifecycleConfigurationOutput => set_lifecycle;
+    put_bucket_ownership_controls, PutBucketOwnershipControlsInput -> PutBucketOwnershipControlsOutput => set_ownership_controls;
+    put_bucket_policy, PutBucketPolicyInput -> PutBucketPolicyOutput => set_policy;
     put_bucket_tagging, PutBucketTaggingInput -> PutBucketTaggingOutput => tag_bucket;
     put_object, PutObjectInput -> PutObjectOutput => put;
     put_object_tagging, PutObjectTaggingInput -> PutObjectTaggingOutput => tag_object;
+    put_public_access_block, PutPublicAccessBlockInput -> PutPublicAccessBlockOutput => set_access_block;
     upload_part, UploadPartInput -> UploadPartOutput => part;
     upload_part_copy, UploadPartCopyInput -> UploadPartCopyOutput => part_copy;
 }

@@ -8,7 +8,6 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
-use super::bucket::owner;
 use super::checksum;
 use super::headers::{etag, length, timestamp};
 use super::{Front, names};
@@ -34,13 +33,14 @@ impl Front {
         let (contents, prefixes) = (&page.objects, &page.common_prefixes);
         // S3 gives NextMarker with a delimiter only; without one, clients go on from the last key.
         let grouped = input.delimiter.as_deref().is_some_and(|delimiter| !delimiter.is_empty());
+        let owner = self.owner_of(&input.bucket).await?;
         Ok(S3Response::new(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(text.write(input.prefix.as_deref().unwrap_or_default())),
             marker: Some(text.write(input.marker.as_deref().unwrap_or_default())),
             max_keys: Some(keys_max),
             is_truncated: Some(page.next_after.is_some()),
-            contents: some(contents.iter().map(|view| text.object(view, Some(owner(&caller)))).collect()),
+            contents: some(contents.iter().map(|view| text.object(view, Some(owner.clone()))).collect()),
             common_prefixes: some(text.prefixes(prefixes)),
             delimiter: non_empty(input.delimiter).map(|delimiter| text.write(&delimiter)),
             next_marker: page.next_after.as_deref().filter(|_| grouped).map(|key| text.write(key)),
@@ -64,7 +64,10 @@ impl Front {
         let list = list(&input.bucket, input.prefix.clone(), input.delimiter.clone(), after, keys_max)?;
         let page = self.page(&caller, list).await?;
         let text = Text::of(input.encoding_type.as_ref(), &page)?;
-        let owner = || (input.fetch_owner == Some(true)).then(|| owner(&caller));
+        let owner = match input.fetch_owner {
+            Some(true) => Some(self.owner_of(&input.bucket).await?),
+            _ => None,
+        };
         let count = page.objects.len().saturating_add(page.common_prefixes.len());
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
@@ -74,7 +77,7 @@ impl Front {
             continuation_token: input.continuation_token,
             is_truncated: Some(page.next_after.is_some()),
             next_continuation_token: page.next_after.as_deref().map(encode_token),
-            contents: some(page.objects.iter().map(|view| text.object(view, owner())).collect()),
+            contents: some(page.objects.iter().map(|view| text.object(view, owner.clone())).collect()),
             common_prefixes: some(text.prefixes(&page.common_prefixes)),
             delimiter: non_empty(input.delimiter).map(|delimiter| text.write(&delimiter)),
             encoding_type: text.encoding(),
@@ -97,6 +100,7 @@ impl Front {
         let (prefix, delimiter, after) = (input.prefix.clone(), input.delimiter.clone(), input.key_marker.clone());
         let page = self.page(&caller, list(&input.bucket, prefix, delimiter, after, keys_max)?).await?;
         let text = Text::of(input.encoding_type.as_ref(), &page)?;
+        let owner = self.owner_of(&input.bucket).await?;
         Ok(S3Response::new(ListObjectVersionsOutput {
             common_prefixes: some(text.prefixes(&page.common_prefixes)),
             delete_markers: None,
@@ -111,7 +115,7 @@ impl Front {
             prefix: Some(text.write(input.prefix.as_deref().unwrap_or_default())),
             request_charged: None,
             version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
-            versions: some(page.objects.iter().map(|view| text.version(view, owner(&caller))).collect()),
+            versions: some(page.objects.iter().map(|view| text.version(view, owner.clone())).collect()),
         }))
     }
 

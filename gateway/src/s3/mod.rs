@@ -3,9 +3,11 @@
 //! s3s speaks the protocol (SigV4, routing, XML); actix's HTTP server carries it; [`bridge`] joins them; one file per family
 //! of operations translates. No type of s3s passes this module, so that it can be replaced.
 //!
-//! *Absent on purpose*: anonymous requests, SigV2 (but for forms), session tokens, access control lists, and every operation that
+//! *Absent on purpose*: SigV2 (but for forms), session tokens, and every operation that
 //! is not in [`OPERATIONS`]. What a client demands and the gateway does not do is refused, never ignored.
 
+mod access;
+mod acl;
 mod admission;
 mod auth;
 mod body;
@@ -29,6 +31,7 @@ mod object;
 mod operations;
 mod overrides;
 mod ranges;
+mod stated;
 mod tagging;
 mod unconfigured;
 #[cfg(test)]

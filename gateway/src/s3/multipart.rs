@@ -7,12 +7,11 @@ use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumType, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CompletedPart as CompletedPartDto, CopyPartResult, CreateMultipartUploadInput,
     CreateMultipartUploadOutput, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput,
-    ListPartsOutput, MultipartUpload, Part, StorageClass, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    ListPartsOutput, MultipartUpload, Owner, Part, StorageClass, UploadPartCopyInput, UploadPartCopyOutput,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
-use super::bucket::owner;
 use super::checksum::{self, set_checksum};
 use super::copy::{of_source, source};
 use super::headers::{copy_range, etag, length, object_headers, read_conditions, timestamp, write_conditions};
@@ -168,6 +167,7 @@ impl Front {
         };
         let page = self.gateway.list_parts(&caller, list).await?;
         let next = page.next_after.and_then(|number| i32::try_from(number).ok());
+        let owner = self.owner_of(&input.bucket).await?;
         Ok(S3Response::new(ListPartsOutput {
             bucket: Some(input.bucket),
             checksum_algorithm: page.checksum_algorithm.map(checksum::algorithm_dto),
@@ -177,7 +177,7 @@ impl Front {
             key: names::echo(&input.key),
             max_parts: Some(parts_max),
             next_part_number_marker: next,
-            owner: Some(owner(&caller)),
+            owner: Some(owner),
             part_number_marker: Some(after),
             parts: some(page.parts.into_iter().map(part_dto).collect()),
             storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
@@ -215,6 +215,7 @@ impl Front {
         let text =
             Text::asked(input.encoding_type.as_ref(), keys.chain(page.common_prefixes.iter().map(String::as_str)))?;
         let (next_key, next_upload) = page.next_after.map_or((None, None), |(key, upload)| (Some(key), upload));
+        let owner = self.owner_of(&input.bucket).await?;
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
             common_prefixes: some(text.prefixes(&page.common_prefixes)),
@@ -228,7 +229,9 @@ impl Front {
             prefix: Some(text.write(input.prefix.as_deref().unwrap_or_default())),
             request_charged: None,
             upload_id_marker: Some(upload_marker.unwrap_or_default()),
-            uploads: some(page.uploads.iter().map(|upload| upload_dto(&text, upload, &caller)).collect()),
+            uploads: some(
+                page.uploads.iter().map(|upload| upload_dto(&text, upload, &caller, owner.clone())).collect(),
+            ),
         }))
     }
 }
@@ -309,14 +312,14 @@ fn part_dto(part: PartView) -> Part {
     dto
 }
 
-fn upload_dto(text: &Text, upload: &UploadView, caller: &Caller) -> MultipartUpload {
+fn upload_dto(text: &Text, upload: &UploadView, caller: &Caller, owner: Owner) -> MultipartUpload {
     MultipartUpload {
         checksum_algorithm: upload.checksum_algorithm.map(checksum::algorithm_dto),
         checksum_type: None,
         initiated: Some(timestamp(upload.initiated)),
         initiator: Some(initiator(caller)),
         key: Some(text.write(upload.key.as_str())),
-        owner: Some(owner(caller)),
+        owner: Some(owner),
         storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
         upload_id: Some(upload.upload.to_string()),
     }

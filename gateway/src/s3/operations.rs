@@ -16,10 +16,13 @@ pub const OPERATIONS: &[(&str, OperationKind)] = &[
     ("DeleteBucketCors", OperationKind::ConfigureBucket),
     ("DeleteBucketEncryption", OperationKind::ConfigureBucket),
     ("DeleteBucketLifecycle", OperationKind::ConfigureBucket),
+    ("DeleteBucketOwnershipControls", OperationKind::ConfigureBucket),
+    ("DeleteBucketPolicy", OperationKind::ConfigureBucket),
     ("DeleteBucketTagging", OperationKind::ConfigureBucket),
     ("DeleteObject", OperationKind::DeleteObject),
     ("DeleteObjectTagging", OperationKind::TagObject),
     ("DeleteObjects", OperationKind::DeleteObject),
+    ("DeletePublicAccessBlock", OperationKind::ConfigureBucket),
     ("GetBucketAccelerateConfiguration", OperationKind::HeadBucket),
     ("GetBucketAcl", OperationKind::HeadBucket),
     ("GetBucketAnalyticsConfiguration", OperationKind::HeadBucket),
@@ -30,6 +33,9 @@ pub const OPERATIONS: &[(&str, OperationKind)] = &[
     ("GetBucketLifecycleConfiguration", OperationKind::HeadBucket),
     ("GetBucketLocation", OperationKind::HeadBucket),
     ("GetBucketMetricsConfiguration", OperationKind::HeadBucket),
+    ("GetBucketOwnershipControls", OperationKind::HeadBucket),
+    ("GetBucketPolicy", OperationKind::HeadBucket),
+    ("GetBucketPolicyStatus", OperationKind::HeadBucket),
     ("GetBucketReplication", OperationKind::HeadBucket),
     ("GetBucketRequestPayment", OperationKind::HeadBucket),
     ("GetBucketTagging", OperationKind::HeadBucket),
@@ -39,6 +45,7 @@ pub const OPERATIONS: &[(&str, OperationKind)] = &[
     ("GetObjectAcl", OperationKind::HeadObject),
     ("GetObjectAttributes", OperationKind::HeadObject),
     ("GetObjectTagging", OperationKind::HeadObject),
+    ("GetPublicAccessBlock", OperationKind::HeadBucket),
     ("HeadBucket", OperationKind::HeadBucket),
     ("HeadObject", OperationKind::HeadObject),
     ("ListBucketAnalyticsConfigurations", OperationKind::HeadBucket),
@@ -51,12 +58,16 @@ pub const OPERATIONS: &[(&str, OperationKind)] = &[
     ("ListObjects", OperationKind::ListObjects),
     ("ListObjectsV2", OperationKind::ListObjects),
     ("ListParts", OperationKind::ListUploads),
+    ("PutBucketAcl", OperationKind::ConfigureBucket),
     ("PutBucketCors", OperationKind::ConfigureBucket),
     ("PutBucketEncryption", OperationKind::ConfigureBucket),
     ("PutBucketLifecycleConfiguration", OperationKind::ConfigureBucket),
+    ("PutBucketOwnershipControls", OperationKind::ConfigureBucket),
+    ("PutBucketPolicy", OperationKind::ConfigureBucket),
     ("PutBucketTagging", OperationKind::ConfigureBucket),
     ("PutObject", OperationKind::PutObject),
     ("PutObjectTagging", OperationKind::TagObject),
+    ("PutPublicAccessBlock", OperationKind::ConfigureBucket),
     ("UploadPart", OperationKind::UploadPart),
     ("UploadPartCopy", OperationKind::UploadPart),
 ];
@@ -101,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_served_has_no_kind() {
-        assert_eq!(operation_kind("PutBucketPolicy"), None);
+        assert_eq!(operation_kind("PutBucketWebsite"), None);
         assert_eq!(operation_kind("GetObject"), Some(OperationKind::GetObject));
     }
 }

@@ -90,7 +90,13 @@ mod tests {
     use crate::objects::{KeyHolder, Principal};
 
     fn caller(principal: Principal) -> Caller {
-        Caller { principal, secure: false, address: None, request: RequestId::from_bytes([1; 16]) }
+        Caller {
+            principal,
+            secure: false,
+            address: None,
+            request: RequestId::from_bytes([1; 16]),
+            stated: std::sync::Arc::default(),
+        }
     }
 
     fn holder() -> Caller {

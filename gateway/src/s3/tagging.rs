@@ -81,7 +81,7 @@ impl Front {
         let caller = names::caller(&request)?;
         let input = request.input;
         let object = object(&input.bucket, &input.key, input.version_id)?;
-        self.gateway.set_object_tags(&caller, &object, Tags::new()).await?;
+        self.gateway.remove_object_tags(&caller, &object).await?;
         Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
     }
 }

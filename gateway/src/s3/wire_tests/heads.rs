@@ -12,15 +12,37 @@ async fn refused(ask: &Ask) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn an_anonymous_request_is_denied_with_a_request_id() {
+async fn an_anonymous_request_for_what_only_tenants_have_is_denied_with_a_request_id() {
     let (address, _, server) = start();
+    for (method, path) in [("GET", "/"), ("PUT", "/bucket"), ("DELETE", "/bucket"), ("DELETE", "/bucket?policy")] {
+        let mut wire = Wire::connect(address).await;
+        wire.send(Ask::new(method, path).header("content-length", "0").head(None)).await;
+        let answer = wire.answer(method).await;
+        assert_eq!((answer.status, answer.code()), (403, "AccessDenied"), "{method} {path}");
+        let id = answer.header("x-amz-request-id").unwrap();
+        assert!(answer.body.contains(&format!("<RequestId>{id}</RequestId>")), "{}", answer.body);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_anonymous_request_reaches_the_use_case_as_nobodys() {
+    let (address, seen, server) = start();
     let mut wire = Wire::connect(address).await;
-    wire.send(Ask::new("GET", "/bucket/key").head(None)).await;
-    let answer = wire.answer("GET").await;
-    assert_eq!((answer.status, answer.code()), (403, "AccessDenied"));
-    let id = answer.header("x-amz-request-id").unwrap();
-    assert!(answer.body.contains(&format!("<RequestId>{id}</RequestId>")), "{}", answer.body);
-    assert!(answer.body.contains("<Resource>/bucket/key</Resource>"));
+    wire.send("PUT /bucket/key HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi").await;
+    assert_eq!(wire.answer("PUT").await.status, 200);
+    assert_eq!(seen.0.lock().callers[0].principal, crate::objects::Principal::Anonymous);
+    assert_eq!(seen.stored().pop().unwrap().1, b"hi");
+    // What is in chunks without a signature would be stored with its framing.
+    let chunked = "2\r\nhi\r\n0\r\n\r\n";
+    let head = format!(
+        "PUT /bucket/key HTTP/1.1\r\nhost: test\r\nx-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n\
+         x-amz-decoded-content-length: 2\r\ncontent-length: {}\r\n\r\n{chunked}",
+        chunked.len()
+    );
+    wire.send(head).await;
+    assert_eq!(wire.answer("PUT").await.status, 501);
+    assert_eq!(seen.stored().len(), 1);
     server.stop().await;
 }
 
@@ -68,7 +90,7 @@ async fn an_amz_header_that_was_not_signed_is_refused() {
 
 #[tokio::test]
 async fn operations_that_are_not_served_are_not_implemented() {
-    for (method, query) in [("GET", "policy="), ("PUT", "versioning="), ("GET", "cors="), ("PUT", "website=")] {
+    for (method, query) in [("PUT", "replication="), ("PUT", "versioning="), ("GET", "cors="), ("PUT", "website=")] {
         let (status, code) = refused(&Ask::new(method, "/bucket").query(query).header("content-length", "0")).await;
         assert_eq!((status, code.as_str()), (501, "NotImplemented"), "{method} {query}");
     }

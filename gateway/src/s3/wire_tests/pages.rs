@@ -88,8 +88,8 @@ async fn a_preflight_without_origin_or_method_is_a_bad_request() {
 async fn a_page_can_read_answers_that_are_refusals() {
     let (address, _, server) = start();
     let mut wire = Wire::connect(address).await;
-    wire.send(Ask::new("GET", "/bucket/key").header("origin", "https://a.example").head(None)).await;
-    let answer = wire.answer("GET").await;
+    let wrong = Ask { secret: "wrong", ..Ask::new("GET", "/bucket/key").header("origin", "https://a.example") };
+    let answer = wire.ask(&wrong, b"").await;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, Some("*")));
     let mut wire = Wire::connect(address).await;
     let put = Ask::new("PUT", "/bucket/key").header("content-length", "0").header("origin", "https://a.example");

@@ -1,0 +1,306 @@
+//! Who may do what to a bucket, before the law is asked.
+//!
+//! A bucket's owner may do everything that the bucket's policy does not deny; everybody else what the policy or an access
+//! control list allows. The owner can always replace or remove the policy, so that nobody locks themselves out. Whoever is let
+//! through here has yet to be let through by the law.
+
+mod acl;
+mod configure;
+mod object_acl;
+mod rules;
+mod stated;
+
+use domicile_types::{BucketName, ObjectKey};
+
+pub use acl::AclView;
+pub use rules::PublicAccessBlock;
+pub use stated::{AclRequest, CannedAcl, Stated};
+
+use self::acl::{bucket_permission, object_permission};
+pub(super) use self::rules::Rules;
+use super::error::Error;
+use super::gateway::Gateway;
+use super::request::{Caller, Principal, Tags};
+use crate::catalog::{Acl, Bucket, CatalogError};
+use crate::policy::{Asker, Facts, Request, Verdict, evaluate, version_action};
+
+/// What a request is about to do to a bucket, in the words of bucket policies.
+#[derive(Debug, Clone)]
+pub(crate) struct Wants<'a> {
+    /// The action, such as `s3:GetObject` (Amazon S3's service authorization reference).
+    pub(crate) action: &'static str,
+    /// The object; none where the action is about the bucket itself.
+    pub(crate) key: Option<&'a str>,
+    /// Condition keys that the request's head does not state, such as `s3:prefix`, and their values.
+    pub(crate) conditions: Vec<(&'static str, String)>,
+    /// The tags that the request would set, where its body states them.
+    tags: Option<&'a Tags>,
+    /// The version that it names.
+    version: Option<&'a str>,
+    /// Whether the bucket is the source of a copy.
+    of_source: bool,
+}
+
+impl<'a> Wants<'a> {
+    /// To do `action` to a bucket.
+    pub(crate) const fn new(action: &'static str) -> Self {
+        Self { action, key: None, conditions: Vec::new(), tags: None, version: None, of_source: false }
+    }
+
+    /// To one object in it.
+    pub(crate) fn key(self, key: &'a ObjectKey) -> Self {
+        Self { key: Some(key.as_str()), ..self }
+    }
+
+    /// To a version of the object, where the request names one: that is an action of its own.
+    pub(crate) fn version(self, version: Option<&'a str>) -> Self {
+        match version {
+            Some(_) => Self { action: version_action(self.action), version, ..self },
+            None => self,
+        }
+    }
+
+    /// To the keys that begin with `prefix`.
+    pub(crate) fn prefix(self, prefix: &str) -> Self {
+        self.condition("s3:prefix", prefix)
+    }
+
+    /// With these tags.
+    pub(crate) const fn tags(mut self, tags: &'a Tags) -> Self {
+        self.tags = Some(tags);
+        self
+    }
+
+    /// As the source of a copy.
+    pub(crate) const fn of_source(mut self) -> Self {
+        self.of_source = true;
+        self
+    }
+
+    /// With a condition key's value.
+    pub(crate) fn condition(mut self, key: &'static str, value: &str) -> Self {
+        self.conditions.push((key, value.to_owned()));
+        self
+    }
+}
+
+/// A bucket that a caller was let to, with what else the caller may ask about it.
+pub(super) struct Admitted<'a> {
+    pub(super) bucket: Bucket,
+    pub(super) rules: Rules,
+    caller: &'a Caller,
+}
+
+/// What is known of the object that a request names.
+#[derive(Default)]
+struct Present {
+    exists: bool,
+    tags: Vec<(String, String)>,
+    acl: Option<Acl>,
+}
+
+impl Gateway {
+    /// The bucket, if the caller may do to it what it wants.
+    pub(crate) async fn bucket_for(
+        &self,
+        caller: &Caller,
+        name: &BucketName,
+        wants: &Wants<'_>,
+    ) -> Result<Bucket, Error> {
+        Ok(self.admit(caller, name, wants).await?.bucket)
+    }
+
+    /// The same, with the rules that let the caller in.
+    pub(super) async fn admit<'a>(
+        &self,
+        caller: &'a Caller,
+        name: &BucketName,
+        wants: &Wants<'_>,
+    ) -> Result<Admitted<'a>, Error> {
+        let found = self.at_the_gate(caller, name, wants.of_source).await?;
+        self.demand(&found, wants).await?;
+        Ok(found)
+    }
+
+    /// The bucket and its rules, for a caller about whom nothing has been decided yet.
+    pub(super) async fn at_the_gate<'a>(
+        &self,
+        caller: &'a Caller,
+        name: &BucketName,
+        of_source: bool,
+    ) -> Result<Admitted<'a>, Error> {
+        let (bucket, rules) = self.rules(name).await?;
+        let expected = if of_source { &caller.stated.expected_source_owners } else { &caller.stated.expected_owners };
+        if expected.iter().any(|owner| owner != bucket.owner.as_str()) {
+            return Err(Error::UnexpectedOwner);
+        }
+        Ok(Admitted { bucket, rules, caller })
+    }
+
+    /// Demands that a caller may do something more to a bucket that it was let to.
+    pub(super) async fn demand(&self, admitted: &Admitted<'_>, wants: &Wants<'_>) -> Result<(), Error> {
+        if self.allows(admitted, wants).await? {
+            return Ok(());
+        }
+        tracing::debug!(request_id = %admitted.caller.request, action = wants.action, "access denied");
+        Err(Error::AccessDenied)
+    }
+
+    /// Whether the caller may do it.
+    pub(super) async fn allows(&self, admitted: &Admitted<'_>, wants: &Wants<'_>) -> Result<bool, Error> {
+        let Admitted { bucket, rules, caller } = admitted;
+        let is_owner = caller.tenant() == Some(&bucket.owner);
+        if is_owner && rules.policy.is_none() {
+            return Ok(true);
+        }
+        let present = self.present(admitted, wants, is_owner).await?;
+        let facts = self.facts_of(admitted, wants, &present);
+        let asker = asker(caller);
+        let verdict = |wants: &Wants<'_>, facts: &Facts| {
+            let request =
+                Request { asker: &asker, action: wants.action, bucket: bucket.name.as_str(), key: wants.key, facts };
+            evaluate(&rules.policy, &request)
+        };
+        match verdict(wants, &facts) {
+            Verdict::Deny => return Ok(is_owner && is_about_policy(wants.action)),
+            _ if is_owner => return Ok(true),
+            Verdict::Allow if !rules.keeps_strangers_out() => return Ok(true),
+            Verdict::Allow | Verdict::NoMatch => {}
+        }
+        if !rules.keeps_strangers_out() && rules.acl_allows(&asker, wants, &present) {
+            return Ok(true);
+        }
+        // Who may list the keys may be told that there is none of that name. The use case will find that out.
+        if wants.key.is_some_and(|_| !present.exists && is_read(wants.action)) {
+            let list =
+                Wants { action: "s3:ListBucket", key: None, ..wants.clone() }.prefix(wants.key.unwrap_or_default());
+            let facts = self.facts_of(admitted, &list, &Present::default());
+            let allowed = match verdict(&list, &facts) {
+                Verdict::Deny => false,
+                Verdict::Allow => true,
+                Verdict::NoMatch => rules.acl_allows(&asker, &list, &Present::default()),
+            };
+            return Ok(allowed && !rules.keeps_strangers_out());
+        }
+        Ok(false)
+    }
+
+    /// Demands that the caller may be told which keys there are, `key` among them. Whom the request expects to own the bucket
+    /// has been seen to.
+    pub(super) async fn may_list(&self, caller: &Caller, name: &BucketName, key: &ObjectKey) -> Result<(), Error> {
+        let (bucket, rules) = self.rules(name).await?;
+        let admitted = Admitted { bucket, rules, caller };
+        self.demand(&admitted, &Wants::new("s3:ListBucket").prefix(key.as_str())).await
+    }
+
+    /// Whether the caller is denied something that nothing need allow.
+    pub(super) fn denies(&self, admitted: &Admitted<'_>, wants: &Wants<'_>) -> bool {
+        let facts = self.facts_of(admitted, wants, &Present::default());
+        let (asker, bucket) = (asker(admitted.caller), admitted.bucket.name.as_str());
+        let request = Request { asker: &asker, action: wants.action, bucket, key: wants.key, facts: &facts };
+        evaluate(&admitted.rules.policy, &request) == Verdict::Deny
+    }
+
+    /// Looks the object up where what is to be decided depends on it.
+    async fn present(&self, admitted: &Admitted<'_>, wants: &Wants<'_>, is_owner: bool) -> Result<Present, Error> {
+        let Some(key) = wants.key.and_then(|key| ObjectKey::parse(key).ok()) else { return Ok(Present::default()) };
+        let rules = &admitted.rules;
+        let by_tag = rules.policy.as_ref().is_some_and(crate::policy::Policy::mentions_existing_tags);
+        let by_acl = !is_owner && (object_permission(wants.action).is_some() || is_read(wants.action));
+        if !by_tag && !by_acl {
+            return Ok(Present::default());
+        }
+        match self.catalog.get_object(&admitted.bucket, &key).await {
+            Ok(head) => Ok(Present { exists: true, tags: head.object.tags, acl: None }),
+            Err(CatalogError::NoSuchKey) => Ok(Present::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All that policies may ask about a request.
+    fn facts_of(&self, admitted: &Admitted<'_>, wants: &Wants<'_>, present: &Present) -> Facts {
+        let Admitted { bucket, caller, .. } = admitted;
+        let mut facts = caller.stated.facts.clone();
+        for (key, value) in &wants.conditions {
+            // A prefix that is not stated is none, which is another thing than an empty one.
+            if !value.is_empty() {
+                facts.set(key, value.clone());
+            }
+        }
+        if let Some(version) = wants.version {
+            facts.set("s3:VersionId", version);
+        }
+        if let Some(tags) = wants.tags {
+            facts.requested_tags(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        }
+        facts.existing_tags(present.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let now = time::OffsetDateTime::from(self.clock.now());
+        facts.set("aws:EpochTime", now.unix_timestamp().to_string());
+        if let Ok(now) = now.format(&time::format_description::well_known::Rfc3339) {
+            facts.set("aws:CurrentTime", now);
+        }
+        facts.set("aws:SecureTransport", caller.secure.to_string());
+        if let Some(address) = caller.address {
+            facts.set("aws:SourceIp", address.to_string());
+        }
+        facts.set("aws:ResourceAccount", bucket.owner.as_str());
+        facts.set("s3:ResourceAccount", bucket.owner.as_str());
+        state_asker(&mut facts, &asker(caller));
+        facts
+    }
+}
+
+/// Who asks, in the words of policies.
+fn asker(caller: &Caller) -> Asker {
+    match &caller.principal {
+        Principal::Anonymous => Asker::Anonymous,
+        Principal::Key(holder) => Asker::Account(holder.tenant.clone()),
+    }
+}
+
+fn state_asker(facts: &mut Facts, asker: &Asker) {
+    let (kind, id) = match asker {
+        Asker::Anonymous => ("Anonymous", "anonymous"),
+        Asker::Account(tenant) => ("Account", tenant.as_str()),
+        Asker::User { name, .. } => ("User", name.as_str()),
+        Asker::Service(service) => ("Service", *service),
+    };
+    facts.set("aws:PrincipalType", kind);
+    facts.set("aws:userid", id);
+    if let Asker::User { name, .. } = asker {
+        facts.set("aws:username", name.as_str());
+    }
+    if let Some(tenant) = asker.tenant() {
+        facts.set("aws:PrincipalAccount", tenant.as_str());
+    }
+    if let Some(arn) = asker.arn() {
+        facts.set("aws:PrincipalArn", arn);
+    }
+}
+
+/// What a bucket's owner can always do (Amazon S3's user guide, "Policies and permissions in Amazon S3").
+fn is_about_policy(action: &str) -> bool {
+    matches!(action, "s3:GetBucketPolicy" | "s3:PutBucketPolicy" | "s3:DeleteBucketPolicy")
+}
+
+/// Actions that tell whether an object is there.
+fn is_read(action: &str) -> bool {
+    action.starts_with("s3:GetObject")
+}
+
+impl Rules {
+    /// Whether an access control list that counts allows it.
+    fn acl_allows(&self, asker: &Asker, wants: &Wants<'_>, present: &Present) -> bool {
+        if !self.acls_count() {
+            return false;
+        }
+        let ignore_public = self.block.ignore_public_acls;
+        let grants = |acl: &Acl, permission| acl::grants(acl, asker, permission, ignore_public);
+        let of_bucket = bucket_permission(wants.action)
+            .is_some_and(|permission| self.acl.as_ref().is_some_and(|acl| grants(acl, permission)));
+        let of_object = object_permission(wants.action).is_some_and(|permission| {
+            present.acl.as_ref().is_some_and(|acl| acl::owns(acl, asker, permission) || grants(acl, permission))
+        });
+        of_bucket || of_object
+    }
+}

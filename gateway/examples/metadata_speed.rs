@@ -167,6 +167,7 @@ fn new_bucket(clock: Clock) -> Result<NewBucket> {
         tags: Vec::new(),
         classification: Classification::default(),
         wrapped_key: Bytes::new(),
+        object_lock: false,
     })
 }
 
@@ -182,5 +183,6 @@ fn new_object(size: u64) -> Result<NewObject> {
         wrapped_key: vec![7; 105].into(),
         suite: SuiteId::ChaCha20Poly1305,
         packs: vec![PackId::parse("cn-data-export")?],
+        protection: Default::default(),
     })
 }

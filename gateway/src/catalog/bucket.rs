@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::garbage::Origin;
 use super::upload::Upload;
+use super::version::Versioning;
 use super::{Catalog, CatalogError, Stamp, compact, garbage, keys};
 use crate::state::{IfLost, KeyRange, Order, Read, StoredRow, Tx, decode};
 
@@ -54,11 +55,15 @@ pub struct Bucket {
     pub policy_version: u64,
     /// The bucket's key, wrapped under its owner's root key; opaque here. Deleting the row shreds the bucket.
     pub wrapped_key: Bytes,
+    /// Whether it keeps replaced versions.
+    pub versioning: Versioning,
+    /// Whether its versions can be locked. Then versioning cannot be suspended any more.
+    pub object_lock: bool,
 }
 
 impl StoredRow for Bucket {
     const NAME: &'static str = "bucket";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 impl Bucket {
@@ -92,6 +97,8 @@ pub struct NewBucket {
     pub classification: Classification,
     /// The bucket's key, wrapped.
     pub wrapped_key: Bytes,
+    /// Whether its versions can be locked, which has versioning enabled from the start.
+    pub object_lock: bool,
 }
 
 /// A page of a tenant's buckets, by name.
@@ -121,7 +128,8 @@ impl Catalog {
                     false => CatalogError::BucketAlreadyExists { bucket },
                 });
             }
-            let NewBucket { id, name, owner, region, packs, tags, classification, wrapped_key } = new.clone();
+            let NewBucket { id, name, owner, region, packs, tags, classification, wrapped_key, object_lock } =
+                new.clone();
             let created = stamp.now;
             let bucket = Bucket {
                 id,
@@ -134,6 +142,8 @@ impl Catalog {
                 classification,
                 policy_version: 1,
                 wrapped_key,
+                versioning: if object_lock { Versioning::Enabled } else { Versioning::Never },
+                object_lock,
             };
             tx.put_row(keys::bucket(&bucket.name), &bucket)?;
             tx.put(keys::tenant_bucket(&bucket.owner, &bucket.name), Vec::new())?;
@@ -219,7 +229,9 @@ impl Catalog {
 /// Gives up a round of uploads; deletes the bucket with the last of them. Whether that is done.
 fn delete_round(tx: &mut Tx<'_>, given: &Bucket, due: UnixMillis) -> Result<bool, CatalogError> {
     let bucket = same_bucket(tx, given)?;
-    if !tx.scan(&KeyRange::prefix(&keys::objects(bucket.id)), 1, Order::Ascending)?.is_empty() {
+    let mut is_empty =
+        |rows: Vec<u8>| Ok::<_, CatalogError>(tx.scan(&KeyRange::prefix(&rows), 1, Order::Ascending)?.is_empty());
+    if !is_empty(keys::objects(bucket.id))? || !is_empty(keys::versions(bucket.id))? {
         return Err(CatalogError::BucketNotEmpty { bucket: bucket.name });
     }
     let uploads = keys::uploads(bucket.id);

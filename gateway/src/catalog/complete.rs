@@ -13,6 +13,7 @@ use super::object::{Body, Checksum, NewObject, ObjectHead, PartIndex, PartPage, 
 use super::put::{PutOutcome, fits, put_head};
 use super::read::PartList;
 use super::upload::{PART_NUMBER_MAX, Part, Upload, check_number};
+use super::version::Version;
 use super::{Catalog, CatalogError, Stamp, garbage, keys};
 use crate::state::{KeyRange, Order, Read, Tx, decode, limits};
 
@@ -136,7 +137,7 @@ impl Catalog {
                 tx.delete(row)?;
                 let kept = kept_bits(&plan.parts);
                 garbage::discard(tx, &bucket.origin(), present.new.data, Debris::Upload { upload, kept }, stamp.now)?;
-                put_head(tx, &bucket, &plan.key, &head, &conditions, due)
+                put_head(tx, &bucket, &plan.key, head.clone(), &conditions, due)
             })
             .await?;
         Ok((result, outcome))
@@ -237,6 +238,7 @@ fn head_of(
 ) -> ObjectHead {
     let new = plan.upload.new.clone();
     ObjectHead {
+        version: Version::unset(),
         object: NewObject {
             size: plan.size,
             etag,
@@ -248,6 +250,7 @@ fn head_of(
             wrapped_key: new.wrapped_key,
             suite: new.suite,
             packs: new.packs,
+            protection: new.protection,
         },
         last_modified: stamp.now,
         data: new.data,

@@ -1,4 +1,4 @@
-//! Deletion: the row goes, and with it the wrapped key; the shards become garbage.
+//! Deletion: a marker where versions are kept; else the row goes, and with it the wrapped key, and the shards become garbage.
 
 use domicile_types::{DataId, ObjectKey, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::bucket::{Bucket, same_bucket};
 use super::garbage::Debris;
 use super::object::{Body, ObjectHead, Preconditions};
-use super::{Catalog, CatalogError, Stamp, compact, garbage, keys};
-use crate::state::{Read, Tx};
+use super::version::{VersionEntry, VersionId, Versioning, tail_of};
+use super::versions::{Change, newest};
+use super::{Catalog, CatalogError, Stamp, compact, garbage};
+use crate::state::Tx;
 
 /// An object that is no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,18 +23,49 @@ pub struct Removed {
     pub etag: String,
 }
 
-/// What a deletion did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deleted {
-    /// The object that was there; none is no error.
-    pub removed: Option<Removed>,
+/// What to delete.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// At which key.
+    pub key: ObjectKey,
+    /// This version, for good; or, with `None`, whatever is newest: by a marker above it where the bucket has versioning.
+    pub version: Option<VersionId>,
+    /// Only if this holds of the version named, or of the newest. Where there is none, there is nothing to hold it against.
+    pub conditions: Preconditions,
+    /// Whether retention for governance does not bind. The caller's right to that is the caller's to check.
+    pub bypass_governance: bool,
 }
 
-/// Keys that one transaction deletes: three rows each stay well below what a transaction may write.
-const KEYS_PER_TRANSACTION: usize = 250;
+impl Deletion {
+    /// Of whatever is newest at `key`.
+    #[must_use]
+    pub fn of(key: ObjectKey) -> Self {
+        Self { key, version: None, conditions: Preconditions::default(), bypass_governance: false }
+    }
+
+    /// Of one version, for good.
+    #[must_use]
+    pub fn of_version(key: ObjectKey, version: VersionId) -> Self {
+        Self { version: Some(version), ..Self::of(key) }
+    }
+}
+
+/// What a deletion did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// The object whose bytes are garbage now; none is no error.
+    pub removed: Option<Removed>,
+    /// The marker that was written, or the version that was named; none in a bucket without versioning.
+    pub version: Option<VersionId>,
+    /// Whether `version` is a delete marker: written, or deleted.
+    pub marker: bool,
+}
+
+/// Keys that one transaction deletes: six rows each stay well below what a transaction may write.
+const KEYS_PER_TRANSACTION: usize = 125;
 
 impl Catalog {
-    /// Deletes the object at `key`, if `conditions` allow. That there is none is no error, unless they require one.
+    /// Deletes the newest at `key`, if `conditions` allow: see [`Deletion`].
     pub async fn delete_object(
         &self,
         stamp: Stamp,
@@ -40,34 +73,45 @@ impl Catalog {
         key: &ObjectKey,
         conditions: &Preconditions,
     ) -> Result<Deleted, CatalogError> {
-        let once = stamp.once("delete-object", &[bucket.id.as_bytes(), key.as_str().as_bytes()]);
+        self.delete(stamp, bucket, Deletion { conditions: conditions.clone(), ..Deletion::of(key.clone()) }).await
+    }
+
+    /// Deletes one version or object.
+    ///
+    /// # Errors
+    /// [`CatalogError::PreconditionFailed`], [`CatalogError::ObjectLocked`].
+    pub async fn delete(&self, stamp: Stamp, bucket: &Bucket, what: Deletion) -> Result<Deleted, CatalogError> {
+        let named = what.version.map(|version| version.to_string()).unwrap_or_default();
+        let subject = [&bucket.id.as_bytes()[..], what.key.as_str().as_bytes(), named.as_bytes()];
+        let once = stamp.once("delete-object", &subject);
         let due = self.sweep_due(stamp);
-        let (given, key, conditions) = (bucket.clone(), key.clone(), conditions.clone());
+        let given = bucket.clone();
         self.write(once, move |tx| {
             let bucket = same_bucket(tx, &given)?;
-            delete_one(tx, &bucket, &key, &conditions, due)
+            delete_one(tx, stamp, &bucket, &what, 0, due)
         })
         .await
     }
 
-    /// Deletes many, a transaction for every 250: those of one transaction go together. The outcomes stand in the order
-    /// of the keys; a condition that does not hold is an outcome of its key alone.
+    /// Deletes many, a transaction for every 125: those of one transaction go together. The outcomes stand in the order
+    /// of the deletions; a condition that does not hold, or a lock, is an outcome of its entry alone.
     pub async fn delete_objects(
         &self,
         stamp: Stamp,
         bucket: &Bucket,
-        objects: Vec<(ObjectKey, Preconditions)>,
+        deletions: Vec<Deletion>,
     ) -> Result<Vec<Result<Deleted, CatalogError>>, CatalogError> {
         let due = self.sweep_due(stamp);
-        let mut outcomes = Vec::with_capacity(objects.len());
-        for batch in objects.chunks(KEYS_PER_TRANSACTION) {
-            let subject: Vec<&[u8]> = batch.iter().map(|(key, _)| key.as_str().as_bytes()).collect();
-            let once = stamp.once("delete-objects", &subject);
+        let mut outcomes = Vec::with_capacity(deletions.len());
+        for batch in deletions.chunks(KEYS_PER_TRANSACTION) {
+            let first = outcomes.len();
+            let once = stamp.once("delete-objects", &[&first.to_be_bytes()]);
             let (given, batch) = (bucket.clone(), batch.to_vec());
             let done: Vec<Refusable> = self
                 .write(once, move |tx| {
                     let bucket = same_bucket(tx, &given)?;
-                    batch.iter().map(|(key, conditions)| refusable(tx, &bucket, key, conditions, due)).collect()
+                    let each = (first..).zip(&batch);
+                    each.map(|(at, what)| refusable(delete_one(tx, stamp, &bucket, what, at, due))).collect()
                 })
                 .await?;
             outcomes.extend(done.into_iter().map(Refusable::into_result));
@@ -76,52 +120,63 @@ impl Catalog {
     }
 }
 
-/// The outcome for one key of many, in a form that an idempotency row can keep.
+/// The outcome for one entry of many, in a form that an idempotency row can keep.
 #[derive(Serialize, Deserialize)]
 enum Refusable {
     Done(Deleted),
-    NoSuchKey,
     PreconditionFailed,
+    ObjectLocked,
 }
 
 impl Refusable {
     fn into_result(self) -> Result<Deleted, CatalogError> {
         match self {
             Self::Done(deleted) => Ok(deleted),
-            Self::NoSuchKey => Err(CatalogError::NoSuchKey),
             Self::PreconditionFailed => Err(CatalogError::PreconditionFailed),
+            Self::ObjectLocked => Err(CatalogError::ObjectLocked),
         }
     }
 }
 
-fn refusable(
-    tx: &mut Tx<'_>,
-    bucket: &Bucket,
-    key: &ObjectKey,
-    conditions: &Preconditions,
-    due: UnixMillis,
-) -> Result<Refusable, CatalogError> {
-    match delete_one(tx, bucket, key, conditions, due) {
+fn refusable(outcome: Result<Deleted, CatalogError>) -> Result<Refusable, CatalogError> {
+    match outcome {
         Ok(deleted) => Ok(Refusable::Done(deleted)),
-        Err(CatalogError::NoSuchKey) => Ok(Refusable::NoSuchKey),
         Err(CatalogError::PreconditionFailed) => Ok(Refusable::PreconditionFailed),
+        Err(CatalogError::ObjectLocked) => Ok(Refusable::ObjectLocked),
         Err(error) => Err(error),
     }
 }
 
+/// Deletes what entry `at` of a request says. What is refused is refused before anything of it is written.
 fn delete_one(
     tx: &mut Tx<'_>,
+    stamp: Stamp,
     bucket: &Bucket,
-    key: &ObjectKey,
-    conditions: &Preconditions,
+    what: &Deletion,
+    at: usize,
     due: UnixMillis,
 ) -> Result<Deleted, CatalogError> {
-    let row = keys::object(bucket.id, key);
-    let present: Option<ObjectHead> = tx.get_row(&row)?;
-    conditions.check(present.as_ref())?;
-    let Some(present) = present else { return Ok(Deleted { removed: None }) };
-    tx.delete(row)?;
-    Ok(Deleted { removed: Some(discard_object(tx, bucket, &present, due)?) })
+    let Deletion { key, version, conditions, bypass_governance } = what;
+    let change = Change { bucket, key, now: stamp.now, due, bypass_governance: *bypass_governance };
+    if let Some(id) = version {
+        let found = change.remove_version(tx, *id, |entry| conditions.check_removal(Some(entry)))?;
+        let shown = (bucket.versioning != Versioning::Never || found.is_some()).then_some(*id);
+        let marker = matches!(found, Some((VersionEntry::Marker(_), _)));
+        return Ok(Deleted { removed: found.and_then(|(_, removed)| removed), version: shown, marker });
+    }
+    let newest = newest(tx, bucket, key)?;
+    conditions.check_removal(newest.as_ref())?;
+    if newest.is_none() && conditions.requires_one() {
+        return Ok(Deleted::default());
+    }
+    let tail = tail_of(&[stamp.request.as_bytes(), key.as_str().as_bytes(), &at.to_be_bytes()]);
+    let next = change.next_version(newest.as_ref(), tail);
+    let removed = change.make_way(tx, newest, next)?;
+    if bucket.versioning == Versioning::Never {
+        return Ok(Deleted { removed, version: None, marker: false });
+    }
+    change.put_marker(tx, next)?;
+    Ok(Deleted { removed, version: Some(next.id()), marker: true })
 }
 
 /// Makes garbage of an object's body. Its head is the caller's to delete or to overwrite.

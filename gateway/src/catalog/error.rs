@@ -2,6 +2,7 @@
 
 use domicile_types::BucketName;
 
+use super::version::DeleteMarker;
 use crate::state::{DecodeError, LeaseError, StoreError};
 
 /// Why an operation did nothing.
@@ -40,6 +41,26 @@ pub enum CatalogError {
     /// No current object at that key.
     #[error("there is no object at that key")]
     NoSuchKey,
+    /// No version of that id at that key.
+    #[error("there is no such version of the object")]
+    NoSuchVersion,
+    /// What was asked for is a delete marker, which has nothing to read or change.
+    #[error("that version of the object is a delete marker")]
+    DeleteMarker {
+        /// The marker.
+        marker: DeleteMarker,
+        /// Whether it was found as the newest of its key, rather than named by its id.
+        newest: bool,
+    },
+    /// A legal hold or a retention that has not ended forbids it.
+    #[error("object lock protects this version: its retention has not ended, or a legal hold is on")]
+    ObjectLocked,
+    /// The bucket's state does not allow the change.
+    #[error("{what}")]
+    InvalidBucketState {
+        /// What is in the way.
+        what: &'static str,
+    },
     /// No multipart upload of that id at that key: never begun, completed, or aborted.
     #[error("there is no such multipart upload: it was never begun, or is completed or aborted")]
     NoSuchUpload,

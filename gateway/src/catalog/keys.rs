@@ -3,11 +3,13 @@
 //! ```text
 //! b name                                bucket, by its global name
 //! t tenant 00 name                      the buckets of a tenant
-//! o bucket-id key                       current version of an object
-//! v bucket-id key 00 ~time version-id   reserved: versions that are not current, and delete markers
+//! o bucket-id key                       current version of an object; none where a delete marker is newest
+//! v bucket-id key 00 position           version that is not current, and delete markers, newest first
+//! n bucket-id key                       where among `v` the null version of a key lies
 //! c bucket-id kind                      setting of a bucket: policy, lifecycle and the like
 //! u bucket-id key 00 upload-id          multipart upload in progress
 //! p upload-id number                    part of an upload in progress
+//! f upload-id                           completed upload, for clients that complete it again
 //! q data-id page                        parts of a completed multipart object, in pages
 //! r data-id page                        sealed root of a completed multipart object's manifest, in pages
 //! e extent-id page                      extent page: where the shards of its segments lie, small sealed records
@@ -57,6 +59,26 @@ pub(super) fn objects(bucket: BucketId) -> Vec<u8> {
 
 pub(super) fn object(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
     row(b'o', &[bucket.as_bytes(), key.as_str().as_bytes()])
+}
+
+pub(super) fn versions(bucket: BucketId) -> Vec<u8> {
+    row(b'v', &[bucket.as_bytes()])
+}
+
+pub(super) fn versions_of(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
+    row(b'v', &[bucket.as_bytes(), key.as_str().as_bytes(), &[0]])
+}
+
+pub(super) fn version(bucket: BucketId, key: &ObjectKey, position: [u8; 16]) -> Vec<u8> {
+    row(b'v', &[bucket.as_bytes(), key.as_str().as_bytes(), &[0], &position])
+}
+
+pub(super) fn null_version(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
+    row(b'n', &[bucket.as_bytes(), key.as_str().as_bytes()])
+}
+
+pub(super) fn completed(upload: UploadId) -> Vec<u8> {
+    row(b'f', &[upload.as_bytes()])
 }
 
 pub(super) fn settings(bucket: BucketId) -> Vec<u8> {

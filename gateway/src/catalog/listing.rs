@@ -57,7 +57,7 @@ pub struct ListedObject {
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListPage {
-    /// Objects, sorted by the bytes of their keys. Each is the latest version, "null", as long as buckets have no versioning.
+    /// Objects, sorted by the bytes of their keys. Each is the newest version of its key.
     pub objects: Vec<ListedObject>,
     /// Groups, sorted; each ends in the delimiter.
     pub common_prefixes: Vec<String>,
@@ -70,7 +70,7 @@ pub struct ListPage {
 }
 
 impl Catalog {
-    /// One page of the current objects of a bucket. Versions are listed by the same call: each is its key's only one.
+    /// One page of the current objects of a bucket.
     ///
     /// # Errors
     /// [`CatalogError::InvalidToken`].
@@ -134,7 +134,7 @@ pub(super) fn after_marker(marker: String, prefix: &str, delimiter: Option<&str>
 }
 
 /// The group that `key` belongs to: up to and with the first delimiter after the prefix.
-fn group_of<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<&'k str> {
+pub(super) fn group_of<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<&'k str> {
     let rest = key.strip_prefix(prefix)?;
     let end = prefix.len() + rest.find(delimiter)? + delimiter.len();
     key.get(..end)

@@ -22,6 +22,7 @@
 
 mod acl;
 mod bucket;
+mod bucket_versioning;
 mod compact;
 mod complete;
 mod delete;
@@ -31,11 +32,15 @@ mod garbage;
 mod keys;
 mod listing;
 mod object;
+mod protection;
 mod put;
 mod read;
 mod settings;
 mod token;
 mod upload;
+mod version;
+mod versions;
+mod versions_list;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +54,7 @@ use serde::de::DeserializeOwned;
 pub use acl::{Acl, Grantee, Permission};
 pub use bucket::{Bucket, BucketId, BucketPage, NewBucket, Tags};
 pub use complete::{CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
-pub use delete::{Deleted, Removed};
+pub use delete::{Deleted, Deletion, Removed};
 pub use error::CatalogError;
 pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
@@ -58,12 +63,15 @@ pub use object::{
     Body, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, EtagMatch, NewObject, ObjectHead, PartIndex,
     PartPage, Preconditions,
 };
+pub use protection::{CustomerKey, Encryption, Lock, Protection, Retention, RetentionMode};
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
 pub use settings::{Setting, StoredSetting};
 pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };
+pub use version::{DeleteMarker, Version, VersionEntry, VersionId, Versioning};
+pub use versions_list::{ListVersionsQuery, ListedVersion, VersionMarker, VersionPage};
 
 use crate::state::{
     Held, IdempotencyKey, IfLost, LeaseName, Owner, Store, Tx, View, acquire_lease, forget_idempotency_rows, limits,

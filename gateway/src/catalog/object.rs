@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::Tags;
 use super::extent::Extent;
+use super::protection::Protection;
+use super::version::{Version, VersionEntry};
 use super::{CatalogError, compact};
 use crate::state::StoredRow;
 
@@ -117,12 +119,15 @@ pub struct NewObject {
     pub suite: SuiteId,
     /// The packs that its placement was decided by.
     pub packs: Vec<PackId>,
+    /// Object lock, access control list, encryption as it was asked.
+    pub protection: Protection,
 }
 
-/// An object's current version as it is stored. Its key is in the row's key; its version is "null" until buckets have
-/// versioning.
+/// A version of an object as it is stored. Its key is in the row's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectHead {
+    /// Which version it is.
+    pub version: Version,
     /// What the client and the use case said of it.
     pub object: NewObject,
     /// When it was committed.
@@ -130,7 +135,8 @@ pub struct ObjectHead {
     /// What its shards are stored under.
     #[serde(with = "compact::data_id")]
     pub data: DataId,
-    /// The upload that brought it: a multipart upload's id, or the one drawn for a plain PUT.
+    /// The upload that brought it: a multipart upload's id, or the one drawn for a plain PUT. What its data key and its
+    /// manifest are bound to, as every version has one of its own and it is known before the version is.
     #[serde(with = "compact::upload_id")]
     pub upload: UploadId,
     /// Where its bytes are.
@@ -139,7 +145,7 @@ pub struct ObjectHead {
 
 impl StoredRow for ObjectHead {
     const NAME: &'static str = "object";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 /// Which ETags a condition names.
@@ -181,14 +187,36 @@ impl Preconditions {
     /// [`CatalogError::PreconditionFailed`].
     pub fn check(&self, present: Option<&ObjectHead>) -> Result<(), CatalogError> {
         let Some(present) = present else {
-            let requires_one = self.if_match.is_some() || self.if_last_modified.is_some() || self.if_size.is_some();
-            return if requires_one { Err(CatalogError::NoSuchKey) } else { Ok(()) };
+            return if self.requires_one() { Err(CatalogError::NoSuchKey) } else { Ok(()) };
         };
         let etag = &present.object.etag;
+        self.hold_of(etag, present.last_modified, present.object.size)
+    }
+
+    /// Whether `present`, or nothing, may be deleted. Nothing may: there is nothing that the conditions could be about. A
+    /// delete marker has no ETag, so of tags only `*` names it.
+    ///
+    /// # Errors
+    /// [`CatalogError::PreconditionFailed`].
+    pub fn check_removal(&self, present: Option<&VersionEntry>) -> Result<(), CatalogError> {
+        match present {
+            Some(VersionEntry::Object(head)) => self.hold_of(&head.object.etag, head.last_modified, head.object.size),
+            Some(VersionEntry::Marker(marker)) => self.hold_of("", marker.last_modified, 0),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether they ask for something to be there.
+    #[must_use]
+    pub fn requires_one(&self) -> bool {
+        self.if_match.is_some() || self.if_last_modified.is_some() || self.if_size.is_some()
+    }
+
+    fn hold_of(&self, etag: &str, last_modified: UnixMillis, size: u64) -> Result<(), CatalogError> {
         let holds = self.if_match.as_ref().is_none_or(|wanted| wanted.names(etag))
             && self.if_none_match.as_ref().is_none_or(|refused| !refused.names(etag))
-            && self.if_last_modified.is_none_or(|time| time.0 / 1_000 == present.last_modified.0 / 1_000)
-            && self.if_size.is_none_or(|size| size == present.object.size);
+            && self.if_last_modified.is_none_or(|time| time.0 / 1_000 == last_modified.0 / 1_000)
+            && self.if_size.is_none_or(|expected| expected == size);
         if holds { Ok(()) } else { Err(CatalogError::PreconditionFailed) }
     }
 }

@@ -1,15 +1,16 @@
 //! Plain PUT: pending, pages, commit.
 
-use bytes::Bytes;
 use domicile_types::{DataId, ObjectKey, UnixMillis, UploadId};
 use serde::{Deserialize, Serialize};
 
-use super::bucket::{Bucket, same_bucket, unchanged_bucket};
+use super::bucket::{Bucket, unchanged_bucket};
 use super::delete::Removed;
 use super::extent::{Extent, ExtentId, ExtentPage};
 use super::garbage::{Debris, Origin};
 use super::object::{Body, HEAD_BYTES_MAX, NewObject, ObjectHead, Preconditions};
-use super::{Catalog, CatalogError, Stamp, compact, delete, garbage, keys};
+use super::version::{Version, VersionEntry, VersionId, Versioning, tail_of};
+use super::versions::{Change, newest};
+use super::{Catalog, CatalogError, Stamp, compact, garbage, keys};
 use crate::state::{IfLost, Owner, Read, StoredRow, Tx, encode, limits};
 
 /// A body that is about to be sent to nodes.
@@ -96,7 +97,9 @@ pub struct PutCommit {
 pub struct PutOutcome {
     /// When the object was committed.
     pub last_modified: UnixMillis,
-    /// The object that it replaced, which is garbage now.
+    /// Which version it is; none in a bucket without versioning.
+    pub version: Option<VersionId>,
+    /// The object that it replaced, whose bytes are garbage now. A version that is kept is not replaced.
     pub replaced: Option<Removed>,
 }
 
@@ -163,6 +166,7 @@ impl Catalog {
         let (given, key, extent) = (pending.bucket.clone(), pending.key.clone(), pending.extent);
         let PutCommit { object, extent: shape, pages, conditions } = commit;
         let head = ObjectHead {
+            version: Version::unset(),
             object,
             last_modified: stamp.now,
             data: pending.data,
@@ -174,7 +178,7 @@ impl Catalog {
             take_pending(tx, extent)?;
             put_pages(tx, extent, &pages)?;
             tx.delete(keys::pending(extent))?;
-            put_head(tx, &bucket, &key, &head, &conditions, due)
+            put_head(tx, &bucket, &key, head.clone(), &conditions, due)
         })
         .await
     }
@@ -185,54 +189,6 @@ impl Catalog {
         self.write(IfLost::Repeat, move |tx| match tx.get_row::<PendingRow>(&keys::pending(extent))? {
             Some(row) => discard_pending(tx, extent, row, stamp.now),
             None => Ok(()),
-        })
-        .await
-    }
-
-    /// Replaces the tags of an object and the classification that follows.
-    pub async fn set_object_tags(
-        &self,
-        stamp: Stamp,
-        bucket: &Bucket,
-        key: &ObjectKey,
-        tags: super::Tags,
-        classification: domicile_types::Classification,
-    ) -> Result<(), CatalogError> {
-        let mut subject = vec![&bucket.id.as_bytes()[..], key.as_str().as_bytes()];
-        subject.extend(tags.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
-        let once = stamp.once("set-object-tags", &subject);
-        let (given, key) = (bucket.clone(), key.clone());
-        self.write(once, move |tx| {
-            let bucket = same_bucket(tx, &given)?;
-            let row = keys::object(bucket.id, &key);
-            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
-            head.object.tags.clone_from(&tags);
-            head.object.classification = classification.clone();
-            let value = encode(&head)?;
-            fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
-            Ok(tx.put(row, value)?)
-        })
-        .await
-    }
-
-    /// Replaces the wrapped data key of an object, if it is still the `old` one: rotation of the bucket's key.
-    pub async fn rewrap_object(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-        old: &Bytes,
-        new: Bytes,
-    ) -> Result<(), CatalogError> {
-        let (given, key, old) = (bucket.clone(), key.clone(), old.clone());
-        self.write(IfLost::Report, move |tx| {
-            let bucket = same_bucket(tx, &given)?;
-            let row = keys::object(bucket.id, &key);
-            let mut head: ObjectHead = tx.get_row(&row)?.ok_or(CatalogError::NoSuchKey)?;
-            if head.object.wrapped_key != old {
-                return Err(CatalogError::PreconditionFailed);
-            }
-            head.object.wrapped_key = new.clone();
-            Ok(tx.put_row(row, &head)?)
         })
         .await
     }
@@ -280,23 +236,26 @@ pub(super) fn put_pages(tx: &mut Tx<'_>, extent: ExtentId, pages: &[(u32, Extent
     Ok(())
 }
 
-/// Puts `head` at `key` if `conditions` allow, and makes garbage of what was there.
+/// Puts `head` at `key` as its newest version if `conditions` allow; makes garbage of what it replaces. The version is drawn
+/// here: its order is that of commits.
 pub(super) fn put_head(
     tx: &mut Tx<'_>,
     bucket: &Bucket,
     key: &ObjectKey,
-    head: &ObjectHead,
+    mut head: ObjectHead,
     conditions: &Preconditions,
     due: UnixMillis,
 ) -> Result<PutOutcome, CatalogError> {
-    let row = keys::object(bucket.id, key);
-    let present: Option<ObjectHead> = tx.get_row(&row)?;
-    conditions.check(present.as_ref())?;
-    let replaced = present.map(|present| delete::discard_object(tx, bucket, &present, due)).transpose()?;
-    let value = encode(head)?;
+    let newest = newest(tx, bucket, key)?;
+    conditions.check(newest.as_ref().and_then(VersionEntry::object))?;
+    let change = Change { bucket, key, now: head.last_modified, due, bypass_governance: false };
+    head.version = change.next_version(newest.as_ref(), tail_of(&[head.upload.as_bytes()]));
+    let replaced = change.make_way(tx, newest, head.version)?;
+    let value = encode(&head)?;
     fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
-    tx.put(row, value)?;
-    Ok(PutOutcome { last_modified: head.last_modified, replaced })
+    tx.put(keys::object(bucket.id, key), value)?;
+    let version = (bucket.versioning != Versioning::Never).then_some(head.version.id());
+    Ok(PutOutcome { last_modified: head.last_modified, version, replaced })
 }
 
 /// Refuses what is too large for its row.

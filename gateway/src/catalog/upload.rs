@@ -9,6 +9,7 @@ use super::extent::{Extent, ExtentPage};
 use super::garbage::Debris;
 use super::listing::{PAGE_ENTRIES_MAX, Walk, after_marker};
 use super::object::{Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, HEAD_BYTES_MAX};
+use super::protection::Protection;
 use super::put::{NewBody, Pending, begin, fits, put_pages, take_pending};
 use super::token::Resume;
 use super::{Catalog, CatalogError, Stamp, compact, garbage, keys};
@@ -45,6 +46,8 @@ pub struct NewUpload {
     pub suite: SuiteId,
     /// The packs that it was decided by.
     pub packs: Vec<PackId>,
+    /// What will guard the object.
+    pub protection: Protection,
 }
 
 /// An upload in progress. Its key is in the row's key.
@@ -58,7 +61,7 @@ pub struct Upload {
 
 impl StoredRow for Upload {
     const NAME: &'static str = "multipart upload";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 /// A stored part.

@@ -9,7 +9,9 @@ use domicile_types::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Credential, EnrolledNode, Limits, Listen, ObjectOwnership, Region, Role, TlsListen, Token};
+use super::{
+    Config, ConfigError, Credential, EnrolledNode, Limits, Listen, ObjectOwnership, Region, Role, TlsListen, Token,
+};
 
 /// The file as it is written. See [`Config`] for what the fields mean.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -17,7 +17,9 @@ use super::manifest::{Control, Gateway, MANIFEST_FILE, Manifest, Node, Process};
 use super::plan::{GatewayPlan, NodePlan, Plan};
 use super::secrets::Secrets;
 use crate::clock::Clock;
-use crate::config::{ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
+use crate::config::{
+    ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken,
+};
 use crate::keys::read_secret;
 use crate::open::log_origin;
 

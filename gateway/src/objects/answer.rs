@@ -2,6 +2,8 @@
 
 use domicile_types::{BucketName, ObjectKey, RegionName, UnixMillis, UploadId};
 
+use crate::catalog::{Protection, VersionId, Versioning};
+
 use super::request::{BodyStream, Checksum, ChecksumAlgorithm, ObjectHeaders, Tags};
 
 /// A bucket, as ListBuckets, HeadBucket and GetBucketLocation show it.
@@ -15,6 +17,10 @@ pub struct BucketView {
     pub region: RegionName,
     /// Its tags.
     pub tags: Tags,
+    /// Whether it keeps replaced versions.
+    pub versioning: Versioning,
+    /// Whether its versions can be locked.
+    pub object_lock: bool,
 }
 
 /// An object without its bytes.
@@ -22,6 +28,8 @@ pub struct BucketView {
 pub struct ObjectView {
     /// Its key.
     pub key: ObjectKey,
+    /// Which version it is; none where its bucket never had versioning.
+    pub version: Option<VersionId>,
     /// Plaintext bytes.
     pub size: u64,
     /// Without quotes.
@@ -36,6 +44,8 @@ pub struct ObjectView {
     pub tag_count: usize,
     /// Parts of a multipart object; `None` for a plain one.
     pub parts_count: Option<u32>,
+    /// What guards it.
+    pub protection: Protection,
 }
 
 /// A checksum as S3 shows it again.
@@ -73,6 +83,8 @@ pub struct ObjectRead {
 /// After PutObject, UploadPart, CopyObject, UploadPartCopy, CompleteMultipartUpload.
 #[derive(Debug, Clone)]
 pub struct Stored {
+    /// Which version it became; none for a part, and where the bucket never had versioning.
+    pub version: Option<VersionId>,
     /// Without quotes.
     pub etag: String,
     /// The checksum that was verified or computed.
@@ -103,6 +115,41 @@ pub struct ObjectPage {
     pub common_prefixes: Vec<String>,
     /// Begin after this for the next page; `None` on the last.
     pub next_after: Option<String>,
+}
+
+/// What a deletion did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeletedView {
+    /// The marker that was written, or the version that was named.
+    pub version: Option<VersionId>,
+    /// Whether that is a delete marker.
+    pub marker: bool,
+}
+
+/// A version or delete marker, as ListObjectVersions shows it.
+#[derive(Debug, Clone)]
+pub struct VersionView {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its id.
+    pub version: VersionId,
+    /// Whether it is the newest of its key.
+    pub is_latest: bool,
+    /// When it was committed.
+    pub modified: UnixMillis,
+    /// The object; none for a delete marker.
+    pub object: Option<ObjectView>,
+}
+
+/// A page of versions, by key, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct VersionPage {
+    /// Versions and delete markers.
+    pub versions: Vec<VersionView>,
+    /// Common prefixes of this page.
+    pub common_prefixes: Vec<String>,
+    /// Begin after this for the next page; `None` on the last.
+    pub next_after: Option<(String, Option<String>)>,
 }
 
 /// One part, as ListParts shows it.

@@ -79,6 +79,7 @@ impl Gateway {
             classification,
             // Bucket keys derive from the root key; nothing is wrapped per bucket.
             wrapped_key: Bytes::new(),
+            object_lock: request.object_lock,
         };
         let created = self.catalog.create_bucket(stamp(self, caller), new).await;
         let told = match &created {
@@ -133,6 +134,22 @@ impl Gateway {
         Ok(())
     }
 
+    /// Enables or suspends versioning.
+    pub async fn set_versioning(&self, caller: &Caller, name: &BucketName, enabled: bool) -> Result<(), Error> {
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:PutBucketVersioning")).await?;
+        let intent = self.authorize(caller, &about(OperationKind::ConfigureBucket, &bucket)).await?;
+        let set = self.catalog.set_versioning(&bucket, enabled).await;
+        settle(intent, set.is_ok());
+        Ok(set?)
+    }
+
+    /// What GetBucketVersioning tells.
+    pub async fn bucket_versioning(&self, caller: &Caller, name: &BucketName) -> Result<BucketView, Error> {
+        let bucket = self.bucket_for(caller, name, &Wants::new("s3:GetBucketVersioning")).await?;
+        self.told_of(caller, OperationKind::HeadBucket, &bucket).await?;
+        Ok(view(&bucket))
+    }
+
     /// Decides and logs a question about a bucket that answers no object bytes.
     pub(super) async fn told_of(
         &self,
@@ -170,5 +187,7 @@ fn view(bucket: &Bucket) -> BucketView {
         created: bucket.created,
         region: bucket.region.clone(),
         tags: shown_tags(&bucket.tags),
+        versioning: bucket.versioning,
+        object_lock: bucket.object_lock,
     }
 }

@@ -16,8 +16,16 @@ impl From<CatalogError> for Error {
                 Self::Unavailable("the bucket's rules changed while the object was being stored".to_owned())
             }
             CatalogError::NoSuchKey => Self::NoSuchKey,
+            CatalogError::NoSuchVersion => Self::NoSuchVersion,
+            CatalogError::DeleteMarker { marker, newest } => {
+                Self::DeleteMarker { version: marker.version.id(), modified: marker.last_modified, newest }
+            }
+            CatalogError::ObjectLocked => Self::ObjectLocked,
+            CatalogError::InvalidBucketState { what } => Self::InvalidBucketState(what),
             CatalogError::NoSuchUpload => Self::NoSuchUpload,
-            CatalogError::PreconditionFailed => Self::PreconditionFailed { condition: "If-Match or If-None-Match" },
+            CatalogError::PreconditionFailed => {
+                Self::PreconditionFailed { condition: "on the object that is there now" }
+            }
             CatalogError::NoParts => Self::InvalidRequest("a completion must name at least one part".to_owned()),
             CatalogError::InvalidPartOrder { .. } => Self::InvalidPartOrder,
             CatalogError::InvalidPart { number } => Self::InvalidPart { part_number: u32::from(number) },

@@ -1,6 +1,8 @@
 //! Everything that can go wrong in a use case, in the words of S3; codes and statuses are `s3/error.rs`'s business.
 
-use domicile_types::{Decision, PackId, RuleRef};
+use domicile_types::{Decision, PackId, RuleRef, UnixMillis};
+
+use crate::catalog::VersionId;
 
 /// A refusal by law, with all that HTTP 451 must tell.
 #[derive(Debug, Clone)]
@@ -58,9 +60,25 @@ pub enum Error {
     /// No such key.
     #[error("the key does not exist")]
     NoSuchKey,
-    /// A version id other than `null`.
-    #[error("the version does not exist: this bucket keeps one version, \"null\"")]
+    /// No version of that id.
+    #[error("the version does not exist")]
     NoSuchVersion,
+    /// What is asked for is a delete marker: the newest of its key, so that there is no object now, or named by its id.
+    #[error("{}", if *.newest { "the key does not exist: its newest version is a delete marker" } else { "the version is a delete marker: it can be deleted, and nothing else" })]
+    DeleteMarker {
+        /// The marker's id.
+        version: VersionId,
+        /// When it was written.
+        modified: UnixMillis,
+        /// Whether it was found as the newest of its key.
+        newest: bool,
+    },
+    /// Object lock forbids it.
+    #[error("object lock protects the version: its retention has not ended, or a legal hold is on")]
+    ObjectLocked,
+    /// The bucket's state does not allow the change.
+    #[error("{0}")]
+    InvalidBucketState(&'static str),
     /// No such upload.
     #[error("the upload does not exist: it was completed, aborted, or never created")]
     NoSuchUpload,
@@ -79,8 +97,8 @@ pub enum Error {
     /// The name is the caller's own bucket already.
     #[error("the bucket exists and is yours")]
     BucketAlreadyOwnedByYou,
-    /// Objects or uploads are left in the bucket.
-    #[error("the bucket is not empty: delete its objects and abort its uploads first")]
+    /// Objects, versions or delete markers are left in the bucket.
+    #[error("the bucket is not empty: delete its objects first, with all their versions and delete markers")]
     BucketNotEmpty,
     /// `LocationConstraint` names no residency region.
     #[error("no residency region {region:?}; this gateway has: {known}")]

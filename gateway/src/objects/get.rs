@@ -10,11 +10,10 @@ use super::authorize::Matter;
 use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
-use super::put::VERSION_NULL;
 use super::reader::Reading;
 use super::request::{Caller, GetObject};
 use super::rows::object_view;
-use crate::catalog::{self, Bucket};
+use crate::catalog::{self, Bucket, CatalogError};
 
 impl Gateway {
     /// Begins to read an object, or a range of it. What is decided: the requester's place may retrieve, and every holder relay.
@@ -22,7 +21,7 @@ impl Gateway {
         let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
-        let object = object_view(&request.key, &head);
+        let object = object_view(&bucket, &request.key, &head);
         let reading = Reading {
             caller: caller.clone(),
             operation: OperationKind::GetObject,
@@ -50,7 +49,7 @@ impl Gateway {
         settle(self.authorize(caller, &matter).await?, true);
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
-        Ok(ObjectHead { object: object_view(&request.key, &head), range, partial })
+        Ok(ObjectHead { object: object_view(&bucket, &request.key, &head), range, partial })
     }
 
     /// The bucket and row of the object that a request names.
@@ -60,7 +59,7 @@ impl Gateway {
         request: &GetObject,
         action: &'static str,
     ) -> Result<(Bucket, catalog::ObjectHead), Error> {
-        self.row_for(caller, request, &Wants::new(action).key(&request.key).version(request.version.as_deref())).await
+        self.row_for(caller, request, &Wants::new(action).key(&request.key).version(request.version)).await
     }
 
     /// The same, for a caller that wants more than an action says.
@@ -71,22 +70,22 @@ impl Gateway {
         wants: &Wants<'_>,
     ) -> Result<(Bucket, catalog::ObjectHead), Error> {
         let bucket = self.bucket_for(caller, &request.bucket, wants).await?;
-        if request.version.as_deref().is_some_and(|version| version != VERSION_NULL) {
-            return Err(Error::NoSuchVersion);
-        }
-        match self.catalog.get_object(&bucket, &request.key).await {
+        match self.catalog.object_version(&bucket, &request.key, request.version).await {
             Ok(head) => Ok((bucket, head)),
-            Err(catalog::CatalogError::NoSuchKey) => self.no_such_key(caller, &bucket, request).await,
+            Err(
+                error @ (CatalogError::NoSuchKey | CatalogError::NoSuchVersion | CatalogError::DeleteMarker { .. }),
+            ) => self.told_of_absence(caller, &bucket, request, error).await,
             Err(error) => Err(error.into()),
         }
     }
 
     /// That a key does not exist tells of the bucket's contents, too: whoever may not query is not told.
-    async fn no_such_key(
+    async fn told_of_absence(
         &self,
         caller: &Caller,
         bucket: &Bucket,
         request: &GetObject,
+        absence: CatalogError,
     ) -> Result<(Bucket, catalog::ObjectHead), Error> {
         let matter = Matter {
             operation: OperationKind::HeadObject,
@@ -99,7 +98,7 @@ impl Gateway {
         settle(self.authorize(caller, &matter).await?, false);
         // Nor is whoever may not list the bucket's keys.
         self.may_list(caller, &bucket.name, &request.key).await?;
-        Err(Error::NoSuchKey)
+        Err(absence.into())
     }
 
     /// The bytes that the request wants, and whether that makes the answer partial.

@@ -10,10 +10,10 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::request::{Caller, ListObjects, ListUploads, ObjectHeaders};
 use super::rows::shown_algorithm;
-use crate::catalog::{ListQuery, ListStart, ListUploadsQuery, ListedObject};
+use crate::catalog::{ListQuery, ListStart, ListUploadsQuery, ListedObject, Protection};
 
 impl Gateway {
-    /// A page of the bucket's objects. Serves ListObjects v1 and v2 and, as every object has one version, ListObjectVersions.
+    /// A page of the bucket's objects: ListObjects v1 and v2.
     pub async fn list_objects(&self, caller: &Caller, request: ListObjects) -> Result<ObjectPage, Error> {
         let bucket =
             self.bucket_for(caller, &request.bucket, &Wants::new("s3:ListBucket").prefix(&request.prefix)).await?;
@@ -87,6 +87,7 @@ impl Gateway {
 fn object(listed: ListedObject) -> Option<ObjectView> {
     Some(ObjectView {
         key: ObjectKey::parse(&listed.key).ok()?,
+        version: None,
         size: listed.size,
         etag: listed.etag,
         modified: listed.last_modified,
@@ -94,5 +95,6 @@ fn object(listed: ListedObject) -> Option<ObjectView> {
         checksum: None,
         tag_count: 0,
         parts_count: None,
+        protection: Protection::default(),
     })
 }

@@ -24,6 +24,7 @@ mod get;
 mod intake;
 mod lifecycle;
 mod list;
+mod lock;
 mod multipart;
 mod put;
 mod reader;
@@ -32,6 +33,7 @@ mod rows;
 mod sender;
 mod settings;
 mod tags;
+mod versions;
 mod whereabouts;
 mod writer;
 

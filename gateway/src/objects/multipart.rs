@@ -17,12 +17,12 @@ use super::intake::internal;
 use super::request::{Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef};
 use super::rows::{
     classify, content_headers, full_object, parts_count, preconditions, row_algorithm, row_tags, shown_algorithm,
-    shown_checksum, stored_checksum,
+    shown_checksum, shown_version, stored_checksum,
 };
 use super::writer::{Destination, Incoming, Written, seal_id, stamp};
 use crate::catalog::{
     Bucket, ChecksumKind, CompletionPlan, NewCompletion, NewUpload, Part, PartCommit, PlannedCompletion, Preconditions,
-    RequestedPart, Upload,
+    Protection, RequestedPart, Upload,
 };
 use crate::keys::KeyOwner;
 
@@ -43,8 +43,9 @@ impl Gateway {
     /// Begins an upload. Its data key is made here, once for all its parts.
     pub async fn create_upload(&self, caller: &Caller, request: CreateUpload) -> Result<UploadCreated, Error> {
         let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
-        let (bucket, _acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
+        let (bucket, acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
+        let protection = self.protected(&bucket, Protection { acl, ..request.protection }).await?;
         let operation = OperationKind::CreateMultipartUpload;
         let matter = about(operation, &bucket, &bucket.packs, &classification, Some(request.key.as_str()));
         let permit = self.permit(caller, &matter).await?;
@@ -65,6 +66,7 @@ impl Gateway {
             checksum: request.checksum_algorithm.map(|algorithm| (row_algorithm(algorithm), kind)),
             suite: permit.suite(),
             packs: bucket.packs.clone(),
+            protection,
         };
         let created = self.catalog.create_upload(stamp(self, caller), &bucket, &request.key, new).await;
         settle(intent, created.is_ok());
@@ -152,7 +154,7 @@ impl Gateway {
         match self.catalog.commit_part(stamp(self, caller), &pending, commit).await {
             Ok(part) => {
                 drop(ticketed.finish(domicile_types::OutcomeStatus::Completed, size, 200));
-                Ok(Stored { etag, checksum, modified: part.last_modified, size })
+                Ok(Stored { version: None, etag, checksum, modified: part.last_modified, size })
             }
             Err(error) => {
                 if let Err(error) = self.catalog.abandon(stamp(self, caller), &pending).await {
@@ -175,6 +177,7 @@ impl Gateway {
             PlannedCompletion::Ready(plan) => *plan,
             PlannedCompletion::Completed(head) => {
                 return Ok(Stored {
+                    version: shown_version(&bucket, &head),
                     etag: head.object.etag.clone(),
                     checksum: head
                         .object
@@ -203,7 +206,8 @@ impl Gateway {
         };
         let completed = self.catalog.complete_upload(stamp(self, caller), &bucket, plan, completion).await;
         settle(intent, completed.is_ok());
-        Ok(Stored { etag, checksum, modified: completed?.1.last_modified, size })
+        let outcome = completed?.1;
+        Ok(Stored { version: outcome.version, etag, checksum, modified: outcome.last_modified, size })
     }
 
     /// The manifest of the whole. It is sealed, as the data key is wrapped, in the name of the upload that it came from.

@@ -15,11 +15,8 @@ use super::rows::{
     classify, content_headers, full_object, preconditions, row_tags, stored_checksum, with_manifest_head,
 };
 use super::writer::{Destination, Incoming, Written, stamp};
-use crate::catalog::{Bucket, NewObject, Preconditions, PutCommit};
+use crate::catalog::{Bucket, NewObject, Preconditions, Protection, PutCommit};
 use crate::keys::KeyOwner;
-
-/// The version under which objects are known until buckets have versioning.
-pub(super) const VERSION_NULL: &str = "null";
 
 /// What an object put whole will be, beside its bytes.
 pub(super) struct Identity<'a> {
@@ -29,6 +26,7 @@ pub(super) struct Identity<'a> {
     pub(super) tags: Tags,
     pub(super) packs: Vec<PackId>,
     pub(super) classification: Classification,
+    pub(super) protection: Protection,
     pub(super) conditions: Preconditions,
 }
 
@@ -36,7 +34,7 @@ impl Gateway {
     /// Stores an object. It is acknowledged when every shard is durable and its row is committed, in this order.
     pub async fn put_object(&self, caller: &Caller, request: PutObject) -> Result<Stored, Error> {
         let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
-        let (bucket, _acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
+        let (bucket, acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
         let identity = Identity {
             bucket: &bucket,
@@ -45,6 +43,7 @@ impl Gateway {
             tags: request.tags,
             packs: bucket.packs.clone(),
             classification,
+            protection: self.protected(&bucket, Protection { acl, ..request.protection }).await?,
             conditions: preconditions(&request.conditions),
         };
         let incoming =
@@ -87,11 +86,12 @@ impl Gateway {
         written: Written,
     ) -> Result<Stored, Error> {
         let Written { pending, extent, part, mut pages, digested, ticketed } = written;
+        let upload = to.upload.to_string();
         let owner = KeyOwner {
             tenant: &identity.bucket.owner,
             bucket: &identity.bucket.name,
             key: identity.key,
-            version: VERSION_NULL,
+            version: &upload,
         };
         let suite = part.entry().suite();
         let manifest = NewManifest { data: to.data, upload: to.upload, packs: identity.packs.clone() };
@@ -116,6 +116,7 @@ impl Gateway {
             wrapped_key: Bytes::copy_from_slice(self.keys.wrap(&owner, data_key).as_bytes()),
             suite,
             packs: identity.packs.clone(),
+            protection: identity.protection.clone(),
         };
         let (etag, size) = (object.etag.clone(), object.size);
         let commit =
@@ -123,7 +124,7 @@ impl Gateway {
         match self.catalog.commit_put(stamp(self, caller), &pending, commit).await {
             Ok(outcome) => {
                 drop(ticketed.finish(OutcomeStatus::Completed, size, 200));
-                Ok(Stored { etag, checksum, modified: outcome.last_modified, size })
+                Ok(Stored { version: outcome.version, etag, checksum, modified: outcome.last_modified, size })
             }
             Err(error) => {
                 if let Err(error) = self.catalog.abandon(stamp(self, caller), &pending).await {

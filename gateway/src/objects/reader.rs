@@ -21,7 +21,6 @@ use super::error::Error;
 use super::fetch::{Fetch, Placed};
 use super::gateway::Gateway;
 use super::intake::internal;
-use super::put::VERSION_NULL;
 use super::request::{BodyError, BodyStream, Caller};
 use super::rows::split_manifest_head;
 use super::writer::seal_id;
@@ -273,12 +272,9 @@ impl OpenObject {
     }
 }
 
-/// What the object's key and manifest are bound to: the name, and for a multipart object the upload that brought it.
+/// What the object's key and manifest are bound to beside its name: the upload that brought it.
 fn version_of(head: &ObjectHead) -> String {
-    match &head.body {
-        Body::Whole(_) => VERSION_NULL.to_owned(),
-        Body::Parts(_) => head.upload.to_string(),
-    }
+    head.upload.to_string()
 }
 
 fn owner<'a>(reading: &'a Reading, version: &'a str) -> KeyOwner<'a> {

@@ -10,6 +10,7 @@ use domicile_types::{BucketName, ObjectKey, RegionName, RequestId, TenantId, Uni
 use futures::Stream;
 
 use super::access::Stated;
+use crate::catalog::{Protection, VersionId, VersionMarker};
 
 /// Who asks, from where: authenticated by the protocol in front.
 #[derive(Debug, Clone)]
@@ -204,6 +205,8 @@ pub struct CreateBucket {
     pub region: Option<RegionName>,
     /// Tags given at creation; `domicile:` tags set the default classification.
     pub tags: Tags,
+    /// `x-amz-bucket-object-lock-enabled`: versions can be locked, and versioning is enabled.
+    pub object_lock: bool,
 }
 
 /// PutObject.
@@ -222,6 +225,8 @@ pub struct PutObject {
     pub headers: ObjectHeaders,
     /// Tags; `domicile:` tags classify.
     pub tags: Tags,
+    /// What is to guard the version: object lock, access control list, encryption.
+    pub protection: Protection,
     /// Conditions on the object that is there now.
     pub conditions: WriteConditions,
 }
@@ -233,8 +238,8 @@ pub struct GetObject {
     pub bucket: BucketName,
     /// Which key.
     pub key: ObjectKey,
-    /// `None` and `null` mean the current object; other versions do not exist yet.
-    pub version: Option<String>,
+    /// Which version; `None`: the newest.
+    pub version: Option<VersionId>,
     /// A part of it.
     pub range: Option<RangeSpec>,
     /// A part by its number; excludes `range`.
@@ -248,10 +253,14 @@ pub struct GetObject {
 pub struct DeleteTarget {
     /// Which key.
     pub key: ObjectKey,
-    /// `None` and `null` mean the current object.
-    pub version: Option<String>,
+    /// Which version, for good; `None`: the newest, by a delete marker where the bucket has versioning.
+    pub version: Option<VersionId>,
     /// `If-Match`.
     pub if_match: Option<EtagMatch>,
+    /// `x-amz-if-match-last-modified-time`.
+    pub if_modified_at: Option<UnixMillis>,
+    /// `x-amz-if-match-size`.
+    pub if_size: Option<u64>,
 }
 
 /// CopyObject.
@@ -269,6 +278,8 @@ pub struct CopyObject {
     pub replace_tags: Option<Tags>,
     /// A checksum to compute for the copy, beside the source's own.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// What is to guard the copy. Nothing of it is taken from the source.
+    pub protection: Protection,
     /// Conditions on the destination.
     pub conditions: WriteConditions,
 }
@@ -284,6 +295,8 @@ pub struct CreateUpload {
     pub headers: ObjectHeaders,
     /// Tags of the object to be.
     pub tags: Tags,
+    /// What is to guard the object to be.
+    pub protection: Protection,
     /// `x-amz-checksum-algorithm`.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// `x-amz-checksum-type: FULL_OBJECT`.
@@ -352,7 +365,7 @@ pub struct CompletedPart {
     pub checksum: Option<Checksum>,
 }
 
-/// ListObjects v1, v2 and ListObjectVersions, in one form.
+/// ListObjects v1 and v2, in one form.
 #[derive(Debug, Clone)]
 pub struct ListObjects {
     /// Which bucket.
@@ -363,6 +376,21 @@ pub struct ListObjects {
     pub delimiter: Option<String>,
     /// Begin after this key or common prefix (`marker`, `start-after`, or what a continuation token holds).
     pub after: Option<String>,
+    /// 0 to 1,000.
+    pub keys_max: usize,
+}
+
+/// ListObjectVersions.
+#[derive(Debug, Clone)]
+pub struct ListVersions {
+    /// Which bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Grouping, as in [`ListObjects`].
+    pub delimiter: Option<String>,
+    /// Begin after this key, or after one place among its versions.
+    pub after: Option<(String, Option<VersionMarker>)>,
     /// 0 to 1,000.
     pub keys_max: usize,
 }

@@ -6,7 +6,7 @@ use domicile_types::{Classification, ObjectKey};
 use super::answer::{ObjectView, StoredChecksum};
 use super::error::Error;
 use super::request::{Checksum, ChecksumAlgorithm, EtagMatch, ObjectHeaders, Tags, WriteConditions};
-use crate::catalog::{self, ChecksumKind, ContentHeaders, ObjectHead, Preconditions};
+use crate::catalog::{self, Bucket, ChecksumKind, ContentHeaders, ObjectHead, Preconditions, VersionId, Versioning};
 
 /// The stored form of headers and user metadata.
 pub(super) fn content_headers(headers: ObjectHeaders) -> (ContentHeaders, Vec<(String, String)>) {
@@ -35,11 +35,12 @@ pub(super) fn object_headers(stored: &ContentHeaders, metadata: &[(String, Strin
 }
 
 /// What a client is shown of an object.
-pub(super) fn object_view(key: &ObjectKey, head: &ObjectHead) -> ObjectView {
+pub(super) fn object_view(bucket: &Bucket, key: &ObjectKey, head: &ObjectHead) -> ObjectView {
     let object = &head.object;
     let parts_count = parts_count(head);
     ObjectView {
         key: key.clone(),
+        version: shown_version(bucket, head),
         size: object.size,
         etag: object.etag.clone(),
         modified: head.last_modified,
@@ -47,7 +48,13 @@ pub(super) fn object_view(key: &ObjectKey, head: &ObjectHead) -> ObjectView {
         checksum: object.checksums.first().map(|checksum| shown_checksum(checksum, parts_count)),
         tag_count: object.tags.len(),
         parts_count,
+        protection: object.protection.clone(),
     }
+}
+
+/// The version's id, where clients are shown one: in every bucket that ever had versioning.
+pub(super) fn shown_version(bucket: &Bucket, head: &ObjectHead) -> Option<VersionId> {
+    (bucket.versioning != Versioning::Never).then(|| head.version.id())
 }
 
 /// Parts of a multipart object; none for one put whole.

@@ -8,12 +8,13 @@ use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::{Caller, GetObject, Tags};
-use super::rows::{classify, row_tags, shown_tags};
+use super::rows::{classify, row_tags, shown_tags, shown_version};
 use super::writer::stamp;
+use crate::catalog::VersionId;
 
 impl Gateway {
-    /// The object's tags; an empty set where it has none.
-    pub async fn object_tags(&self, caller: &Caller, request: &GetObject) -> Result<Tags, Error> {
+    /// The object's tags, an empty set where it has none, and the version that has them.
+    pub async fn object_tags(&self, caller: &Caller, request: &GetObject) -> Result<(Tags, Option<VersionId>), Error> {
         let (bucket, head) = self.object_row(caller, request, "s3:GetObjectTagging").await?;
         let matter = Matter {
             operation: OperationKind::HeadObject,
@@ -24,16 +25,21 @@ impl Gateway {
             nodes: Vec::new(),
         };
         settle(self.authorize(caller, &matter).await?, true);
-        Ok(shown_tags(&head.object.tags))
+        Ok((shown_tags(&head.object.tags), shown_version(&bucket, &head)))
     }
 
-    /// Replaces the object's tags and its classification.
-    pub async fn set_object_tags(&self, caller: &Caller, request: &GetObject, tags: Tags) -> Result<(), Error> {
+    /// Replaces the object's tags and its classification; the version that was changed.
+    pub async fn set_object_tags(
+        &self,
+        caller: &Caller,
+        request: &GetObject,
+        tags: Tags,
+    ) -> Result<Option<VersionId>, Error> {
         self.change_object_tags(caller, request, "s3:PutObjectTagging", tags).await
     }
 
     /// Takes all tags away, and with them what they state of the object.
-    pub async fn remove_object_tags(&self, caller: &Caller, request: &GetObject) -> Result<(), Error> {
+    pub async fn remove_object_tags(&self, caller: &Caller, request: &GetObject) -> Result<Option<VersionId>, Error> {
         self.change_object_tags(caller, request, "s3:DeleteObjectTagging", Tags::new()).await
     }
 
@@ -43,8 +49,8 @@ impl Gateway {
         request: &GetObject,
         action: &'static str,
         tags: Tags,
-    ) -> Result<(), Error> {
-        let wants = Wants::new(action).key(&request.key).version(request.version.as_deref()).tags(&tags);
+    ) -> Result<Option<VersionId>, Error> {
+        let wants = Wants::new(action).key(&request.key).version(request.version).tags(&tags);
         let (bucket, head) = self.row_for(caller, request, &wants).await?;
         let classification = classify(&tags, &bucket.classification)?;
         let matter = Matter {
@@ -58,9 +64,17 @@ impl Gateway {
         let intent = self.authorize(caller, &matter).await?;
         let set = self
             .catalog
-            .set_object_tags(stamp(self, caller), &bucket, &request.key, row_tags(tags), classification)
+            .set_object_tags(
+                stamp(self, caller),
+                &bucket,
+                &request.key,
+                Some(head.version.id()),
+                row_tags(tags),
+                classification,
+            )
             .await;
         settle(intent, set.is_ok());
-        Ok(set?)
+        set?;
+        Ok(shown_version(&bucket, &head))
     }
 }

@@ -73,7 +73,7 @@ fn object(bucket: &str, key: &str, version: Option<String>) -> S3Result<GetObjec
     Ok(GetObject {
         bucket: names::bucket(bucket)?,
         key: names::key(key)?,
-        version,
+        version: names::version(version.as_deref())?,
         range: None,
         part_number: None,
         conditions: ReadConditions::default(),

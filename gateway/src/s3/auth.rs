@@ -203,10 +203,6 @@ const DEMANDS: &[(&str, &[&str], Demand)] = &[
     ("x-amz-server-side-encryption-customer-algorithm", &[], Demand::Other("encryption with customer-provided keys")),
     ("x-amz-server-side-encryption-customer-key", &[], Demand::Other("encryption with customer-provided keys")),
     ("x-amz-copy-source-server-side-encryption-customer-key", &[], Demand::Other("customer-provided keys")),
-    ("x-amz-object-lock-mode", &[], Demand::Other("object lock")),
-    ("x-amz-object-lock-retain-until-date", &[], Demand::Other("object lock")),
-    ("x-amz-object-lock-legal-hold", &["OFF"], Demand::Other("object lock")),
-    ("x-amz-bucket-object-lock-enabled", &["false", "False"], Demand::Other("object lock")),
     ("x-amz-website-redirect-location", &[], Demand::Other("website redirection")),
     ("x-amz-write-offset-bytes", &[], Demand::Other("appending to objects")),
     ("x-amz-mfa", &[], Demand::Other("deletion with a second factor")),
@@ -302,7 +298,6 @@ mod tests {
         for (name, value, code) in [
             ("x-amz-storage-class", "GLACIER", S3ErrorCode::InvalidStorageClass),
             ("x-amz-server-side-encryption", "aws:kms", S3ErrorCode::NotImplemented),
-            ("x-amz-object-lock-mode", "COMPLIANCE", S3ErrorCode::NotImplemented),
         ] {
             let refusal = admit("PutObject", &headers(&[(name, value)])).unwrap_err();
             assert_eq!(refusal.code(), &code, "{name}");

@@ -4,8 +4,8 @@ use data_encoding::BASE64URL_NOPAD;
 use domicile_types::RegionName;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
-    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
-    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
+    GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
@@ -63,9 +63,6 @@ impl Front {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let caller = names::caller(&request)?;
         let input = request.input;
-        if input.object_lock_enabled_for_bucket == Some(true) {
-            return Err(not_implemented("object lock"));
-        }
         let configuration = input.create_bucket_configuration.unwrap_or_default();
         if configuration.bucket.is_some() || configuration.location.is_some() {
             return Err(not_implemented("a directory bucket"));
@@ -74,7 +71,8 @@ impl Front {
         let region = constraint.filter(|text| !text.is_empty()).map(|text| self.region(text)).transpose()?;
         let tags = tagging::from_set(configuration.tags.unwrap_or_default(), tagging::BUCKET_TAGS_MAX)?;
         let bucket = names::new_bucket(&input.bucket)?;
-        let view = self.gateway.create_bucket(&caller, CreateBucket { bucket, region, tags }).await?;
+        let object_lock = input.object_lock_enabled_for_bucket == Some(true);
+        let view = self.gateway.create_bucket(&caller, CreateBucket { bucket, region, tags, object_lock }).await?;
         Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", view.name)), bucket_arn: None }))
     }
 
@@ -111,16 +109,6 @@ impl Front {
         let view = self.gateway.bucket_location(&caller, &names::bucket(&request.input.bucket)?).await?;
         let location_constraint = Some(BucketLocationConstraint::from(view.region.as_str().to_owned()));
         Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
-    }
-
-    /// Versioning has never been enabled: an empty document says so.
-    pub(super) async fn bucket_versioning(
-        &self,
-        request: S3Request<GetBucketVersioningInput>,
-    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        let caller = names::caller(&request)?;
-        self.gateway.head_bucket(&caller, &names::bucket(&request.input.bucket)?).await?;
-        Ok(S3Response::new(GetBucketVersioningOutput::default()))
     }
 }
 

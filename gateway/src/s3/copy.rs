@@ -5,6 +5,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::checksum::{self, set_checksum};
 use super::headers::{etag, object_headers, read_conditions, timestamp, write_conditions};
+use super::lock::protection;
 use super::{Front, names, tagging};
 use crate::objects::{CopyObject, GetObject, ReadConditions};
 
@@ -24,7 +25,8 @@ impl Front {
             replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str), "x-amz-metadata-directive")?;
         let replaces_tags =
             replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
-        if source.bucket == bucket && source.key == key && !replaces_headers && !replaces_tags {
+        let onto_itself = source.bucket == bucket && source.key == key && source.version.is_none();
+        if onto_itself && !replaces_headers && !replaces_tags {
             return Err(S3Error::with_message(
                 S3ErrorCode::InvalidRequest,
                 "a copy of an object onto itself must replace its metadata or its tags",
@@ -41,9 +43,10 @@ impl Front {
                 false => None,
             },
             checksum_algorithm: algorithm,
+            protection: protection!(input)?,
             conditions: write_conditions(input.if_match, input.if_none_match),
         };
-        let stored = self.gateway.copy_object(&caller, copy).await.map_err(of_source)?;
+        let (stored, copied) = self.gateway.copy_object(&caller, copy).await.map_err(of_source)?;
         let mut result = CopyObjectResult {
             e_tag: Some(etag(stored.etag)),
             last_modified: Some(timestamp(stored.modified)),
@@ -53,7 +56,12 @@ impl Front {
             set_checksum!(result, stored.checksum.algorithm, checksum::stored_text(stored));
             result.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
         }
-        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(result),
+            copy_source_version_id: copied.map(|version| version.to_string()),
+            version_id: stored.version.map(|version| version.to_string()),
+            ..CopyObjectOutput::default()
+        }))
     }
 }
 
@@ -76,7 +84,7 @@ pub(super) fn source(source: &CopySource, conditions: ReadConditions) -> S3Resul
     Ok(GetObject {
         bucket: names::bucket(bucket)?,
         key: names::key(key)?,
-        version: version_id.as_deref().map(str::to_owned),
+        version: names::version(version_id.as_deref())?,
         range: None,
         part_number: None,
         conditions,
@@ -111,7 +119,7 @@ mod tests {
     fn a_copy_source_may_name_a_version_and_a_key_may_contain_a_question_mark() {
         let copied = parse("bucket/key%3FversionId=1?versionId=null");
         assert_eq!(copied.key.as_str(), "key?versionId=1");
-        assert_eq!(copied.version.as_deref(), Some("null"));
+        assert_eq!(copied.version, Some(crate::catalog::VersionId::Null));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use s3s::{S3Error, S3ErrorCode};
 
+use domicile_types::UnixMillis;
+
+use crate::catalog::VersionId;
 use crate::objects::{Denial, Error};
 
 /// The rules that denied: `pack/rule`, joined by commas.
@@ -15,6 +18,8 @@ pub const RULE_HEADER: HeaderName = HeaderName::from_static("x-domicile-rule");
 pub const CITE_HEADER: HeaderName = HeaderName::from_static("x-domicile-cite");
 /// Where the attempt stands in this gateway's log.
 pub const LOG_INDEX_HEADER: HeaderName = HeaderName::from_static("x-domicile-log-index");
+const DELETE_MARKER_HEADER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-amz-version-id");
 /// The S3 code of a refusal by law.
 pub const LEGAL_CODE: &str = "UnavailableForLegalReasons";
 
@@ -23,6 +28,9 @@ impl From<Error> for S3Error {
         match &error {
             Error::Denied(denial) => return denied(denial),
             Error::NotModified { etag } => return not_modified(etag),
+            Error::DeleteMarker { version, modified, newest } => {
+                return delete_marker(&error, *version, *modified, *newest);
+            }
             Error::Internal { doing, source } => {
                 tracing::error!(doing, cause = chain(source.as_ref()), "request failed");
             }
@@ -33,12 +41,18 @@ impl From<Error> for S3Error {
             _ => {}
         }
         let (code, status) = code_of(&error);
+        let is_absent = matches!(error, Error::NoSuchKey);
         let mut answer = Self::with_message(code, error.to_string());
         answer.set_status_code(status);
         if let Error::InvalidRange { size } = error
             && let Ok(told) = HeaderValue::from_str(&format!("bytes */{size}"))
         {
             with_headers(&mut answer, HeaderMap::from_iter([(http::header::CONTENT_RANGE, told)]));
+        }
+        if is_absent {
+            // No delete marker hides the key: it has no versions at all.
+            let headers = HeaderMap::from_iter([(DELETE_MARKER_HEADER, HeaderValue::from_static("false"))]);
+            with_headers(&mut answer, headers);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_static("1"))]);
@@ -71,6 +85,10 @@ fn code_of(error: &Error) -> (S3ErrorCode, StatusCode) {
         Error::NoSuchBucket => (Code::NoSuchBucket, StatusCode::NOT_FOUND),
         Error::NoSuchKey => (Code::NoSuchKey, StatusCode::NOT_FOUND),
         Error::NoSuchVersion => (Code::NoSuchVersion, StatusCode::NOT_FOUND),
+        Error::DeleteMarker { newest: true, .. } => (Code::NoSuchKey, StatusCode::NOT_FOUND),
+        Error::DeleteMarker { newest: false, .. } => (Code::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED),
+        Error::ObjectLocked => (Code::AccessDenied, StatusCode::FORBIDDEN),
+        Error::InvalidBucketState(_) => (Code::InvalidBucketState, StatusCode::CONFLICT),
         Error::NoSuchUpload => (Code::NoSuchUpload, StatusCode::NOT_FOUND),
         Error::NoSuchKmsKey => (Code::Custom("KMS.NotFoundException".into()), StatusCode::BAD_REQUEST),
         Error::NoSuchTagSet => (Code::NoSuchTagSet, StatusCode::NOT_FOUND),
@@ -138,6 +156,26 @@ fn not_modified(etag: &str) -> S3Error {
     if let Ok(value) = HeaderValue::from_str(&format!("\"{etag}\"")) {
         answer.set_headers(HeaderMap::from_iter([(http::header::ETAG, value)]));
     }
+    answer
+}
+
+/// That a delete marker is in the way is told by headers too: a client must be able to find and delete it.
+fn delete_marker(error: &Error, version: VersionId, modified: UnixMillis, newest: bool) -> S3Error {
+    let (code, status) = code_of(error);
+    let mut answer = S3Error::with_message(code, error.to_string());
+    answer.set_status_code(status);
+    let mut headers = HeaderMap::new();
+    headers.insert(DELETE_MARKER_HEADER, HeaderValue::from_static("true"));
+    if let Ok(value) = HeaderValue::from_str(&version.to_string()) {
+        headers.insert(VERSION_HEADER, value);
+    }
+    if !newest {
+        headers.insert(http::header::ALLOW, HeaderValue::from_static("DELETE"));
+        if let Ok(value) = HeaderValue::from_str(&super::headers::http_date(modified)) {
+            headers.insert(http::header::LAST_MODIFIED, value);
+        }
+    }
+    with_headers(&mut answer, headers);
     answer
 }
 

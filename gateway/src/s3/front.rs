@@ -82,6 +82,7 @@ operations! {
     put_bucket_ownership_controls, PutBucketOwnershipControlsInput -> PutBucketOwnershipControlsOutput => set_ownership_controls;
     put_bucket_policy, PutBucketPolicyInput -> PutBucketPolicyOutput => set_policy;
     put_bucket_tagging, PutBucketTaggingInput -> PutBucketTaggingOutput => tag_bucket;
+    put_bucket_versioning, PutBucketVersioningInput -> PutBucketVersioningOutput => set_versioning;
     put_object, PutObjectInput -> PutObjectOutput => put;
     put_object_tagging, PutObjectTaggingInput -> PutObjectTaggingOutput => tag_object;
     put_public_access_block, PutPublicAccessBlockInput -> PutPublicAccessBlockOutput => set_access_block;

@@ -1,7 +1,7 @@
 //! Headers that objects keep, conditions, ranges and times.
 
 use domicile_types::UnixMillis;
-use s3s::dto::{ETag, ETagCondition, Range, Timestamp};
+use s3s::dto::{ETag, ETagCondition, Range, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::objects::{EtagMatch, ObjectHeaders, RangeSpec, ReadConditions, WriteConditions};
@@ -127,6 +127,14 @@ pub(super) fn content_range(range: &std::ops::Range<u64>, size: u64) -> String {
 /// A time as the protocol crate states it.
 pub(super) fn timestamp(millis: UnixMillis) -> Timestamp {
     Timestamp::from(time::OffsetDateTime::from(millis))
+}
+
+/// A time in the form of `Last-Modified`.
+pub(super) fn http_date(millis: UnixMillis) -> String {
+    let mut text = Vec::new();
+    // Writing into a vector does not fail, and every time of this gateway has the form.
+    let _ = timestamp(millis).format(TimestampFormat::HttpDate, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 pub(super) fn millis(timestamp: Timestamp) -> UnixMillis {

@@ -1,10 +1,9 @@
-//! ListObjects v1 and v2, ListObjectVersions: one use case, three documents.
+//! ListObjects v1 and v2: one use case, two documents; and how listings write keys.
 
 use data_encoding::BASE64URL_NOPAD;
 use s3s::dto::{
-    CommonPrefix, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, ObjectVersion, ObjectVersionStorageClass,
-    Owner,
+    CommonPrefix, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
+    ObjectStorageClass, Owner,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
@@ -15,9 +14,6 @@ use crate::objects::{ListObjects, ObjectPage, ObjectView};
 
 /// Keys in one page, at the most; a client that asks for more gets these and a token.
 const KEYS_MAX: i32 = 1000;
-
-/// The version of an object in a bucket that never had versioning.
-const NULL_VERSION: &str = "null";
 
 impl Front {
     pub(super) async fn list_v1(
@@ -83,39 +79,6 @@ impl Front {
             encoding_type: text.encoding(),
             start_after: input.start_after.map(|key| text.write(&key)),
             request_charged: None,
-        }))
-    }
-
-    pub(super) async fn list_versions(
-        &self,
-        request: S3Request<ListObjectVersionsInput>,
-    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        let caller = names::caller(&request)?;
-        let input = request.input;
-        if input.version_id_marker.is_some() && input.key_marker.is_none() {
-            let message = "version-id-marker needs a key-marker";
-            return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, message));
-        }
-        let keys_max = keys_max(input.max_keys)?;
-        let (prefix, delimiter, after) = (input.prefix.clone(), input.delimiter.clone(), input.key_marker.clone());
-        let page = self.page(&caller, list(&input.bucket, prefix, delimiter, after, keys_max)?).await?;
-        let text = Text::of(input.encoding_type.as_ref(), &page)?;
-        let owner = self.owner_of(&input.bucket).await?;
-        Ok(S3Response::new(ListObjectVersionsOutput {
-            common_prefixes: some(text.prefixes(&page.common_prefixes)),
-            delete_markers: None,
-            delimiter: non_empty(input.delimiter).map(|delimiter| text.write(&delimiter)),
-            encoding_type: text.encoding(),
-            is_truncated: Some(page.next_after.is_some()),
-            key_marker: Some(text.write(input.key_marker.as_deref().unwrap_or_default())),
-            max_keys: Some(keys_max),
-            name: Some(input.bucket),
-            next_key_marker: page.next_after.as_deref().map(|key| text.write(key)),
-            next_version_id_marker: page.next_after.as_ref().map(|_| NULL_VERSION.to_owned()),
-            prefix: Some(text.write(input.prefix.as_deref().unwrap_or_default())),
-            request_charged: None,
-            version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
-            versions: some(page.objects.iter().map(|view| text.version(view, owner.clone())).collect()),
         }))
     }
 
@@ -216,22 +179,6 @@ impl Text {
             restore_status: None,
             size: Some(length(view.size)),
             storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-        }
-    }
-
-    fn version(&self, view: &ObjectView, owner: Owner) -> ObjectVersion {
-        ObjectVersion {
-            checksum_algorithm: view.checksum.as_ref().map(|c| vec![checksum::algorithm_dto(c.checksum.algorithm)]),
-            checksum_type: view.checksum.as_ref().map(|c| checksum::type_dto(c.composite_parts.is_none())),
-            e_tag: Some(etag(view.etag.clone())),
-            is_latest: Some(true),
-            key: Some(self.write(view.key.as_str())),
-            last_modified: Some(timestamp(view.modified)),
-            owner: Some(owner),
-            restore_status: None,
-            size: Some(length(view.size)),
-            storage_class: Some(ObjectVersionStorageClass::from_static(ObjectVersionStorageClass::STANDARD)),
-            version_id: Some(NULL_VERSION.to_owned()),
         }
     }
 }

@@ -25,6 +25,7 @@ mod lifecycle;
 mod lifecycle_rules;
 mod listen;
 mod listing;
+mod lock;
 mod multipart;
 mod names;
 mod object;
@@ -34,6 +35,7 @@ mod ranges;
 mod stated;
 mod tagging;
 mod unconfigured;
+mod versions;
 #[cfg(test)]
 mod wire_tests;
 

@@ -16,6 +16,7 @@ use super::checksum::{self, set_checksum};
 use super::copy::{of_source, source};
 use super::headers::{copy_range, etag, length, object_headers, read_conditions, timestamp, write_conditions};
 use super::listing::{Text, keys_max, non_empty, some};
+use super::lock::protection;
 use super::{Front, body, names, tagging};
 use crate::objects::{
     Caller, Checksum, ChecksumAlgorithm, CompleteUpload, CompletedPart, CopyPart, CreateUpload, ListParts, ListUploads,
@@ -42,6 +43,7 @@ impl Front {
             key: names::key(&input.key)?,
             headers: object_headers!(input)?,
             tags: tagging::from_header(input.tagging.as_deref())?,
+            protection: protection!(input)?,
             checksum_algorithm: algorithm,
             full_object_checksum: full_object(algorithm, input.checksum_type.as_ref())?,
         };
@@ -96,7 +98,7 @@ impl Front {
             upload: names::upload(&input.bucket, &input.key, &input.upload_id)?,
             part_number: names::part_number(input.part_number)?,
         };
-        let stored = self.gateway.copy_part(&caller, copy).await.map_err(of_source)?;
+        let (stored, copied) = self.gateway.copy_part(&caller, copy).await.map_err(of_source)?;
         let mut result = CopyPartResult {
             e_tag: Some(etag(stored.etag)),
             last_modified: Some(timestamp(stored.modified)),
@@ -105,7 +107,11 @@ impl Front {
         if let Some(stored) = &stored.checksum {
             set_checksum!(result, stored.checksum.algorithm, checksum::stored_text(stored));
         }
-        Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
+        Ok(S3Response::new(UploadPartCopyOutput {
+            copy_part_result: Some(result),
+            copy_source_version_id: copied.map(|version| version.to_string()),
+            ..UploadPartCopyOutput::default()
+        }))
     }
 
     pub(super) async fn complete(
@@ -262,6 +268,7 @@ fn completed(host: &str, bucket: String, key: &str, stored: Stored) -> CompleteM
         bucket: Some(bucket),
         e_tag: Some(etag(stored.etag)),
         key: names::echo(key),
+        version_id: stored.version.map(|version| version.to_string()),
         ..CompleteMultipartUploadOutput::default()
     };
     if let Some(stored) = &stored.checksum {

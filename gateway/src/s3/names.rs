@@ -3,6 +3,7 @@
 use domicile_types::{BucketName, ObjectKey, UploadId};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
+use crate::catalog::VersionId;
 use crate::objects::{Caller, Error, UploadRef};
 
 /// The caller that access control established.
@@ -39,6 +40,12 @@ pub(super) fn key(text: &str) -> S3Result<ObjectKey> {
 pub(super) fn upload(bucket_name: &str, object_key: &str, id: &str) -> S3Result<UploadRef> {
     let upload = UploadId::parse(id).map_err(|_| Error::NoSuchUpload)?;
     Ok(UploadRef { bucket: bucket(bucket_name)?, key: key(object_key)?, upload })
+}
+
+/// `versionId`. An id that could not have been given out is refused as such, as S3 does.
+pub(super) fn version(text: Option<&str>) -> S3Result<Option<VersionId>> {
+    let invalid = || S3Error::with_message(S3ErrorCode::InvalidArgument, "Invalid version id specified");
+    text.map(|text| VersionId::parse(text).ok_or_else(invalid)).transpose()
 }
 
 /// A part number, 1 to 10,000.

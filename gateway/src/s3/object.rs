@@ -11,9 +11,10 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::checksum::{self, set_checksum};
 use super::error::code_and_message;
 use super::headers::{
-    content_range, etag, etag_match, length, object_headers, range, read_conditions, set_object_headers, timestamp,
-    write_conditions,
+    content_range, etag, etag_match, length, millis, object_headers, range, read_conditions, set_object_headers,
+    timestamp, write_conditions,
 };
+use super::lock::{protection, set_lock};
 use super::overrides::overrides;
 use super::{Front, body, names, tagging};
 use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec, ReadConditions};
@@ -28,7 +29,7 @@ macro_rules! wanted {
         GetObject {
             bucket: names::bucket(&$input.bucket)?,
             key: names::key(&$input.key)?,
-            version: $input.version_id.take(),
+            version: names::version($input.version_id.as_deref())?,
             range,
             part_number,
             conditions: read_conditions(
@@ -53,6 +54,7 @@ macro_rules! told {
             last_modified: Some(timestamp(object.modified)),
             parts_count: parts_count(object, $part_number),
             tag_count: tag_count(object),
+            version_id: version_id(object),
             ..$output::default()
         };
         // A checksum of the whole beside a part of it would make clients refuse good bytes.
@@ -60,6 +62,7 @@ macro_rules! told {
             set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
             output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
         }
+        set_lock!(output, object.protection.lock);
         let mut headers = object.headers.clone();
         $overrides.apply(&mut headers);
         set_object_headers!(output, headers);
@@ -82,10 +85,15 @@ impl Front {
             expected,
             headers,
             tags: tagging::from_header(input.tagging.as_deref())?,
+            protection: protection!(input)?,
             conditions: write_conditions(input.if_match, input.if_none_match),
         };
         let stored = self.gateway.put_object(&caller, put).await.map_err(|error| fault.explain(error))?;
-        let mut output = PutObjectOutput { e_tag: Some(etag(stored.etag)), ..PutObjectOutput::default() };
+        let mut output = PutObjectOutput {
+            e_tag: Some(etag(stored.etag)),
+            version_id: stored.version.map(|version| version.to_string()),
+            ..PutObjectOutput::default()
+        };
         if let Some(stored) = &stored.checksum {
             set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
             output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
@@ -126,7 +134,7 @@ impl Front {
         let get = GetObject {
             bucket: names::bucket(&input.bucket)?,
             key: names::key(&input.key)?,
-            version: input.version_id,
+            version: names::version(input.version_id.as_deref())?,
             range: None,
             part_number: None,
             conditions: ReadConditions::default(),
@@ -139,6 +147,7 @@ impl Front {
         };
         let mut output = GetObjectAttributesOutput {
             last_modified: Some(timestamp(object.modified)),
+            version_id: version_id(&object),
             ..GetObjectAttributesOutput::default()
         };
         output.e_tag = wants(ObjectAttributes::ETAG).then(|| etag(object.etag.clone()));
@@ -168,13 +177,19 @@ impl Front {
         let bucket = names::bucket(&input.bucket)?;
         let target = DeleteTarget {
             key: names::key(&input.key)?,
-            version: input.version_id,
+            version: names::version(input.version_id.as_deref())?,
             if_match: input.if_match.map(etag_match),
+            if_modified_at: input.if_match_last_modified_time.map(millis),
+            if_size: input.if_match_size.map(size).transpose()?,
         };
-        for (_, outcome) in self.gateway.delete_objects(&caller, &bucket, vec![target]).await? {
-            outcome?;
+        let bypass = input.bypass_governance_retention == Some(true);
+        let mut output = DeleteObjectOutput::default();
+        for (_, outcome) in self.gateway.delete_objects(&caller, &bucket, vec![target], bypass).await? {
+            let deleted = outcome?;
+            output.delete_marker = deleted.marker.then_some(true);
+            output.version_id = deleted.version.map(|version| version.to_string());
         }
-        Ok(S3Response::new(DeleteObjectOutput::default()))
+        Ok(S3Response::new(output))
     }
 
     pub(super) async fn delete_many(
@@ -183,6 +198,7 @@ impl Front {
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let caller = names::caller(&request)?;
         let bucket = names::bucket(&request.input.bucket)?;
+        let bypass = request.input.bypass_governance_retention == Some(true);
         let Delete { objects, quiet } = request.input.delete;
         if objects.is_empty() || objects.len() > DELETES_MAX {
             return Err(S3Error::new(S3ErrorCode::MalformedXML));
@@ -192,12 +208,18 @@ impl Front {
         let mut deleted = Vec::new();
         let outcomes = match targets.is_empty() {
             true => Vec::new(),
-            false => self.gateway.delete_objects(&caller, &bucket, targets).await?,
+            false => self.gateway.delete_objects(&caller, &bucket, targets, bypass).await?,
         };
         for (target, outcome) in outcomes {
-            let (key, version_id) = (Some(target.key.as_str().to_owned()), target.version);
+            let key = Some(target.key.as_str().to_owned());
+            let version_id = target.version.map(|version| version.to_string());
             match outcome {
-                Ok(()) => deleted.push(DeletedObject { key, version_id, ..DeletedObject::default() }),
+                Ok(done) => deleted.push(DeletedObject {
+                    key,
+                    version_id,
+                    delete_marker: done.marker.then_some(true),
+                    delete_marker_version_id: done.version.filter(|_| done.marker).map(|version| version.to_string()),
+                }),
                 Err(error) => {
                     let (code, message) = code_and_message(&error);
                     errors.push(s3s::dto::Error { code: Some(code), key, message: Some(message), version_id });
@@ -214,12 +236,8 @@ impl Front {
 fn delete_targets(objects: Vec<ObjectIdentifier>) -> (Vec<DeleteTarget>, Vec<s3s::dto::Error>) {
     let (mut targets, mut refused) = (Vec::with_capacity(objects.len()), Vec::new());
     for object in objects {
-        match names::key(&object.key) {
-            Ok(key) => targets.push(DeleteTarget {
-                key,
-                version: object.version_id,
-                if_match: object.e_tag.map(|tag| crate::objects::EtagMatch::OneOf(vec![tag.into_value()])),
-            }),
+        match delete_target(&object) {
+            Ok(target) => targets.push(target),
             Err(error) => refused.push(s3s::dto::Error {
                 code: Some(error.code().as_str().to_owned()),
                 key: names::echo(&object.key),
@@ -229,6 +247,28 @@ fn delete_targets(objects: Vec<ObjectIdentifier>) -> (Vec<DeleteTarget>, Vec<s3s
         }
     }
     (targets, refused)
+}
+
+fn delete_target(object: &ObjectIdentifier) -> S3Result<DeleteTarget> {
+    Ok(DeleteTarget {
+        key: names::key(&object.key)?,
+        version: names::version(object.version_id.as_deref())?,
+        if_match: object.e_tag.as_ref().map(|tag| match tag.value() {
+            "*" => crate::objects::EtagMatch::Any,
+            tag => crate::objects::EtagMatch::OneOf(vec![tag.to_owned()]),
+        }),
+        if_modified_at: object.last_modified_time.clone().map(millis),
+        if_size: object.size.map(size).transpose()?,
+    })
+}
+
+/// A size in a condition.
+fn size(bytes: i64) -> S3Result<u64> {
+    u64::try_from(bytes).map_err(|_| S3Error::with_message(S3ErrorCode::InvalidArgument, "a size is not negative"))
+}
+
+fn version_id(object: &ObjectView) -> Option<String> {
+    object.version.map(|version| version.to_string())
 }
 
 /// The range or the part that is asked for; not both.

@@ -65,6 +65,7 @@ pub const OPERATIONS: &[(&str, OperationKind)] = &[
     ("PutBucketOwnershipControls", OperationKind::ConfigureBucket),
     ("PutBucketPolicy", OperationKind::ConfigureBucket),
     ("PutBucketTagging", OperationKind::ConfigureBucket),
+    ("PutBucketVersioning", OperationKind::ConfigureBucket),
     ("PutObject", OperationKind::PutObject),
     ("PutObjectTagging", OperationKind::TagObject),
     ("PutPublicAccessBlock", OperationKind::ConfigureBucket),

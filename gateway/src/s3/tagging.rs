@@ -58,8 +58,9 @@ impl Front {
         let caller = names::caller(&request)?;
         let input = request.input;
         let object = object(&input.bucket, &input.key, input.version_id)?;
-        let tags = self.gateway.object_tags(&caller, &object).await?;
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set: tag_set(tags), version_id: None }))
+        let (tags, version) = self.gateway.object_tags(&caller, &object).await?;
+        let version_id = version.map(|version| version.to_string());
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set: tag_set(tags), version_id }))
     }
 
     pub(super) async fn tag_object(
@@ -70,8 +71,8 @@ impl Front {
         let input = request.input;
         let tags = from_set(input.tagging.tag_set, OBJECT_TAGS_MAX)?;
         let object = object(&input.bucket, &input.key, input.version_id)?;
-        self.gateway.set_object_tags(&caller, &object, tags).await?;
-        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+        let version = self.gateway.set_object_tags(&caller, &object, tags).await?;
+        Ok(S3Response::new(PutObjectTaggingOutput { version_id: version.map(|version| version.to_string()) }))
     }
 
     pub(super) async fn untag_object(
@@ -81,8 +82,8 @@ impl Front {
         let caller = names::caller(&request)?;
         let input = request.input;
         let object = object(&input.bucket, &input.key, input.version_id)?;
-        self.gateway.remove_object_tags(&caller, &object).await?;
-        Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
+        let version = self.gateway.remove_object_tags(&caller, &object).await?;
+        Ok(S3Response::new(DeleteObjectTaggingOutput { version_id: version.map(|version| version.to_string()) }))
     }
 }
 
@@ -90,7 +91,7 @@ fn object(bucket: &str, key: &str, version: Option<String>) -> S3Result<GetObjec
     Ok(GetObject {
         bucket: names::bucket(bucket)?,
         key: names::key(key)?,
-        version,
+        version: names::version(version.as_deref())?,
         range: None,
         part_number: None,
         conditions: ReadConditions::default(),

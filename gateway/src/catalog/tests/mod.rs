@@ -159,6 +159,7 @@ fn new_bucket(name: &str, owner: &str, id: u8) -> NewBucket {
         tags: Vec::new(),
         classification: Classification::default(),
         wrapped_key: Bytes::from_static(b"kek"),
+        object_lock: false,
     }
 }
 
@@ -182,6 +183,7 @@ fn new_object(size: u64, etag: &str) -> NewObject {
         wrapped_key: Bytes::from_static(b"wrapped data key"),
         suite: SuiteId::Aes256Gcm,
         packs: vec![PackId::parse("cn-data-export").unwrap()],
+        protection: Protection::default(),
     }
 }
 

@@ -180,7 +180,7 @@ impl Run {
 
     async fn delete_many(&mut self, keys: &[String]) -> Checked {
         let world = self.world();
-        let batch = keys.iter().map(|at| (key(at), Preconditions::default())).collect();
+        let batch = keys.iter().map(|at| Deletion::of(key(at))).collect();
         let outcomes = world.catalog.delete_objects(world.stamp(), &world.bucket, batch).await.unwrap();
         for (at, outcome) in keys.iter().zip(outcomes) {
             let removed = outcome.unwrap().removed.map(|removed| removed.etag);

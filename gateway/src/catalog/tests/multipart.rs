@@ -18,6 +18,7 @@ impl World {
             checksum: Some((ChecksumAlgorithm::Crc64Nvme, ChecksumKind::FullObject)),
             suite: object.suite,
             packs: object.packs,
+            protection: object.protection,
         }
     }
 

@@ -31,7 +31,11 @@ impl AclView {
 }
 
 /// The grants that a name stands for. Groups come first, as lists are stored and shown.
-pub(super) fn expand_canned(canned: CannedAcl, owner: &TenantId, bucket_owner: &TenantId) -> Vec<(Grantee, Permission)> {
+pub(super) fn expand_canned(
+    canned: CannedAcl,
+    owner: &TenantId,
+    bucket_owner: &TenantId,
+) -> Vec<(Grantee, Permission)> {
     let mut grants = match canned {
         CannedAcl::PublicRead => vec![(Grantee::AllUsers, Permission::Read)],
         CannedAcl::PublicReadWrite => {

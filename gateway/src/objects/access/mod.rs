@@ -21,7 +21,7 @@ pub(super) use self::rules::Rules;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::{Caller, Principal, Tags};
-use crate::catalog::{Acl, Bucket, CatalogError};
+use crate::catalog::{Acl, Bucket, CatalogError, VersionId};
 use crate::policy::{Asker, Facts, Request, Verdict, evaluate, version_action};
 
 /// What a request is about to do to a bucket, in the words of bucket policies.
@@ -36,7 +36,7 @@ pub(crate) struct Wants<'a> {
     /// The tags that the request would set, where its body states them.
     tags: Option<&'a Tags>,
     /// The version that it names.
-    version: Option<&'a str>,
+    version: Option<VersionId>,
     /// Whether the bucket is the source of a copy.
     of_source: bool,
 }
@@ -53,7 +53,7 @@ impl<'a> Wants<'a> {
     }
 
     /// To a version of the object, where the request names one: that is an action of its own.
-    pub(crate) fn version(self, version: Option<&'a str>) -> Self {
+    pub(crate) fn version(self, version: Option<VersionId>) -> Self {
         match version {
             Some(_) => Self { action: version_action(self.action), version, ..self },
             None => self,
@@ -210,9 +210,11 @@ impl Gateway {
         if !by_tag && !by_acl {
             return Ok(Present::default());
         }
-        match self.catalog.get_object(&admitted.bucket, &key).await {
-            Ok(head) => Ok(Present { exists: true, tags: head.object.tags, acl: None }),
-            Err(CatalogError::NoSuchKey) => Ok(Present::default()),
+        match self.catalog.object_version(&admitted.bucket, &key, wants.version).await {
+            Ok(head) => Ok(Present { exists: true, tags: head.object.tags, acl: head.object.protection.acl }),
+            Err(CatalogError::NoSuchKey | CatalogError::NoSuchVersion | CatalogError::DeleteMarker { .. }) => {
+                Ok(Present::default())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -228,7 +230,7 @@ impl Gateway {
             }
         }
         if let Some(version) = wants.version {
-            facts.set("s3:VersionId", version);
+            facts.set("s3:VersionId", version.to_string());
         }
         if let Some(tags) = wants.tags {
             facts.requested_tags(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));

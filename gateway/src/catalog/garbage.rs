@@ -53,6 +53,8 @@ pub enum Debris {
         /// Bit n - 1, counted from the lowest of the first byte: the object keeps part n.
         kept: Bytes,
     },
+    /// The answer of a completed upload: nothing on nodes.
+    Completion(#[serde(with = "compact::upload_id")] UploadId),
 }
 
 /// A garbage row.
@@ -80,6 +82,7 @@ impl Garbage {
             Debris::Extent(extent) => keys::garbage(due, 1, extent.as_bytes()),
             Debris::Parts => keys::garbage(due, 2, self.data.as_bytes()),
             Debris::Upload { upload, .. } => keys::garbage(due, 3, upload.as_bytes()),
+            Debris::Completion(upload) => keys::garbage(due, 4, upload.as_bytes()),
         }
     }
 }
@@ -210,7 +213,7 @@ fn due_sweeps(view: &mut View<'_>, due: &KeyRange, limit: usize) -> Result<(Vec<
         let garbage: Garbage = decode(&found.row.value)?;
         let first = match &garbage.debris {
             Debris::Extent(extent) => view.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.pop(),
-            Debris::Parts | Debris::Upload { .. } => None,
+            Debris::Parts | Debris::Upload { .. } | Debris::Completion(_) => None,
         };
         let Some(KeyedRow { key, row }) = first else {
             to_unfold.push(found.key);
@@ -233,6 +236,10 @@ fn unfold(tx: &mut Tx<'_>, row: &[u8], now: UnixMillis) -> Result<(), CatalogErr
         Debris::Extent(extent) => tx.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.is_empty(),
         Debris::Parts => unfold_list(tx, origin, *data, now)?,
         Debris::Upload { upload, kept } => unfold_upload(tx, origin, *data, *upload, kept, now)?,
+        Debris::Completion(upload) => {
+            tx.delete(keys::completed(*upload))?;
+            true
+        }
     };
     if done {
         tx.delete(row.to_vec())?;

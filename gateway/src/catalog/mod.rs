@@ -53,7 +53,7 @@ use serde::de::DeserializeOwned;
 
 pub use acl::{Acl, Grantee, Permission};
 pub use bucket::{Bucket, BucketId, BucketPage, NewBucket, Tags};
-pub use complete::{CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
+pub use complete::{Completed, CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
 pub use delete::{Deleted, Deletion, Removed};
 pub use error::CatalogError;
 pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};

@@ -178,7 +178,7 @@ impl Catalog {
             take_pending(tx, extent)?;
             put_pages(tx, extent, &pages)?;
             tx.delete(keys::pending(extent))?;
-            put_head(tx, &bucket, &key, head.clone(), &conditions, due)
+            put_head(tx, &bucket, &key, head.clone(), &conditions, due).map(|(_, outcome)| outcome)
         })
         .await
     }
@@ -245,7 +245,7 @@ pub(super) fn put_head(
     mut head: ObjectHead,
     conditions: &Preconditions,
     due: UnixMillis,
-) -> Result<PutOutcome, CatalogError> {
+) -> Result<(Version, PutOutcome), CatalogError> {
     let newest = newest(tx, bucket, key)?;
     conditions.check(newest.as_ref().and_then(VersionEntry::object))?;
     let change = Change { bucket, key, now: head.last_modified, due, bypass_governance: false };
@@ -255,7 +255,7 @@ pub(super) fn put_head(
     fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
     tx.put(keys::object(bucket.id, key), value)?;
     let version = (bucket.versioning != Versioning::Never).then_some(head.version.id());
-    Ok(PutOutcome { last_modified: head.last_modified, version, replaced })
+    Ok((head.version, PutOutcome { last_modified: head.last_modified, version, replaced }))
 }
 
 /// Refuses what is too large for its row.

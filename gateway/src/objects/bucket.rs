@@ -12,7 +12,7 @@ use super::request::{Caller, CreateBucket, Tags};
 use super::rows::{classify, row_tags, shown_tags};
 use super::sender::too_few;
 use super::writer::stamp;
-use crate::catalog::{Bucket, BucketId, NewBucket};
+use crate::catalog::{Bucket, BucketId, CatalogError, NewBucket};
 use domicile_chunker::SHARD_BYTES_MAX;
 use domicile_placement::{PlacementRequest, PlacementSeed, auto_profile, place};
 

@@ -16,8 +16,8 @@ use super::gateway::Gateway;
 use super::intake::internal;
 use super::request::{Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef};
 use super::rows::{
-    classify, content_headers, full_object, parts_count, preconditions, row_algorithm, row_tags, shown_algorithm,
-    shown_checksum, shown_version, stored_checksum,
+    classify, content_headers, full_object, preconditions, row_algorithm, row_tags, shown_algorithm, shown_checksum,
+    stored_checksum,
 };
 use super::writer::{Destination, Incoming, Written, seal_id, stamp};
 use crate::catalog::{
@@ -175,17 +175,17 @@ impl Gateway {
         let requested = request.parts.iter().map(requested_part).collect::<Result<Vec<_>, _>>()?;
         let plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await? {
             PlannedCompletion::Ready(plan) => *plan,
-            PlannedCompletion::Completed(head) => {
+            PlannedCompletion::Completed(done) => {
+                let packs = &bucket.packs;
+                let operation = OperationKind::CompleteMultipartUpload;
+                let matter = about(operation, &bucket, packs, &bucket.classification, Some(key.as_str()));
+                settle(self.authorize(caller, &matter).await?, true);
                 return Ok(Stored {
-                    version: shown_version(&bucket, &head),
-                    etag: head.object.etag.clone(),
-                    checksum: head
-                        .object
-                        .checksums
-                        .first()
-                        .map(|checksum| shown_checksum(checksum, parts_count(&head))),
-                    modified: head.last_modified,
-                    size: head.object.size,
+                    version: done.version,
+                    etag: done.etag,
+                    checksum: done.checksums.first().map(|checksum| shown_checksum(checksum, Some(done.parts))),
+                    modified: done.last_modified,
+                    size: done.size,
                 });
             }
         };

@@ -6,6 +6,8 @@ mod model;
 mod multipart;
 mod objects;
 mod sweeping;
+mod versions;
+mod versions_model;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

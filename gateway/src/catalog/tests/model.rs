@@ -298,6 +298,7 @@ impl Run {
     /// Everything that is not live must have been swept, every object must be readable, and no row must be left over.
     async fn settle(&mut self) -> Checked {
         self.restart();
+        self.world().clock.advance(complete::COMPLETION_KEPT_MILLIS);
         self.sweep(true).await?;
         let world = self.world();
         for (at, object) in &self.objects {

@@ -98,10 +98,19 @@ fn a_completion_that_is_repeated_finds_its_object() {
         let plan = world.plan("k", &upload, &[(1, "etag-1-3")]).await.unwrap();
         let (head, _) = world.complete(plan).await.unwrap();
         let again = world.plan("k", &upload, &[(1, "etag-1-3")]).await.unwrap();
-        assert_eq!(again, PlannedCompletion::Completed(Box::new(head)));
+        let PlannedCompletion::Completed(first) = &again else { panic!("{again:?}") };
+        assert_eq!((&first.etag, first.size, first.parts), (&head.object.etag, 3, 1));
         world.put("k", "later").await.unwrap();
+        assert_eq!(world.plan("k", &upload, &[(1, "etag-1-3")]).await.unwrap(), again);
+        world.delete("k").await.unwrap();
+        assert_eq!(world.plan("k", &upload, &[(1, "etag-1-3")]).await.unwrap(), again);
+        let elsewhere = world.plan("j", &upload, &[(1, "etag-1-3")]).await;
+        assert!(matches!(elsewhere, Err(CatalogError::NoSuchUpload)));
+        world.clock.advance(complete::COMPLETION_KEPT_MILLIS);
+        world.sweep(&[1]).await;
         let outcome = world.plan("k", &upload, &[(1, "etag-1-3")]).await;
         assert!(matches!(outcome, Err(CatalogError::NoSuchUpload)));
+        assert!(world.rows(b'f').is_empty() && world.rows(b'g').is_empty());
     });
 }
 
@@ -120,7 +129,11 @@ fn a_completion_names_stored_parts_in_order_each_large_enough() {
         };
         assert!(matches!(plan(vec![]).await, Err(CatalogError::NoParts)));
         assert!(matches!(plan(vec![two, one]).await, Err(CatalogError::InvalidPartOrder { number: 1 })));
-        assert!(matches!(plan(vec![one, one]).await, Err(CatalogError::InvalidPartOrder { number: 1 })));
+        // A part sent twice and named twice: the last one counts.
+        assert!(
+            matches!(plan(vec![(1, "stale"), one]).await, Ok(PlannedCompletion::Ready(plan)) if plan.parts.len() == 1)
+        );
+        assert!(matches!(plan(vec![one, (1, "stale")]).await, Err(CatalogError::InvalidPart { number: 1 })));
         assert!(matches!(plan(vec![one, (4, "x")]).await, Err(CatalogError::InvalidPart { number: 4 })));
         assert!(matches!(plan(vec![(0, "x")]).await, Err(CatalogError::InvalidPart { number: 0 })));
         assert!(matches!(plan(vec![(1, "other")]).await, Err(CatalogError::InvalidPart { number: 1 })));
@@ -216,10 +229,35 @@ fn ten_thousand_parts_complete_in_one_transaction_and_are_read_by_range() {
         assert_eq!(world.rows(b'p').len(), 0);
         assert_eq!(world.rows(b'q').len(), 17);
         world.delete("k").await.unwrap();
-        world.clock.advance(GRACE_MILLIS);
+        world.clock.advance(GRACE_MILLIS + complete::COMPLETION_KEPT_MILLIS);
         assert_eq!(world.sweep(&[1]).await.len(), 10_000 * 2 * 6);
         let left: Vec<usize> = [b'e', b'g', b'q', b'r', b'w', b'u'].map(|table| world.rows(table).len()).into();
         assert_eq!(left, [0; 6]);
+    });
+}
+
+#[test]
+fn forgotten_uploads_are_given_up_by_age_and_prefix() {
+    run(async {
+        let world = World::new().await;
+        let old = world.create_upload("logs/old").await;
+        let shards = all_shards(&world.part("logs/old", &old, 1, 3).await.unwrap().extent);
+        world.create_upload("data/old").await;
+        world.clock.advance(HOUR_MILLIS);
+        let before = world.now();
+        let young = world.create_upload("logs/young").await;
+        let expire = || world.catalog.expire_uploads(world.stamp(), &world.bucket, "logs/", before);
+        assert_eq!(expire().await.unwrap(), 1);
+        assert_eq!(expire().await.unwrap(), 0);
+        let gone = world.catalog.upload(&world.bucket, &key("logs/old"), old.new.upload).await;
+        assert!(matches!(gone, Err(CatalogError::NoSuchUpload)));
+        assert!(world.catalog.upload(&world.bucket, &key("logs/young"), young.new.upload).await.is_ok());
+        assert_eq!(world.rows(b'u').len(), 2);
+        let mut swept = world.sweep(&[1]).await;
+        swept.sort_unstable();
+        let mut expected = shards;
+        expected.sort_unstable();
+        assert_eq!(swept, expected);
     });
 }
 

@@ -168,6 +168,8 @@ impl Run {
                 let outcome = self.world.catalog.set_versioning(&self.world.bucket, enabled).await;
                 prop_assert_eq!(outcome.is_ok(), enabled || !self.lockable);
                 if outcome.is_ok() {
+                    // As every request does, which begins with the bucket's row.
+                    self.world.bucket = self.world.catalog.bucket(&self.world.bucket.name).await.unwrap();
                     self.versioning = if enabled { Versioning::Enabled } else { Versioning::Suspended };
                 }
                 Ok(())

@@ -1,9 +1,10 @@
 //! Buckets: created in a residency region, and governed by its packs from then on.
 
 use bytes::Bytes;
+use domicile_compliance::audit::LoggedIntent;
 use domicile_types::{BucketName, Classification, OperationKind, OutcomeStatus};
 
-use super::access::Wants;
+use super::access::{NewRules, Wants};
 use super::answer::BucketView;
 use super::authorize::{Matter, roster_facts};
 use super::error::Error;
@@ -82,6 +83,12 @@ impl Gateway {
             object_lock: request.object_lock,
         };
         let created = self.catalog.create_bucket(stamp(self, caller), new).await;
+        if let (Err(CatalogError::BucketAlreadyOwnedByYou { bucket }), None) = (&created, &request.region) {
+            let present = self.catalog.bucket(bucket).await?;
+            if present.region == region.name && present.object_lock == request.object_lock {
+                return self.create_again(intent, &present, &rules).await;
+            }
+        }
         let told = match &created {
             Ok(bucket) => rules.write(self, bucket).await,
             Err(_) => Ok(()),
@@ -89,6 +96,18 @@ impl Gateway {
         settle(intent, created.is_ok() && told.is_ok());
         told?;
         Ok(view(&created?))
+    }
+
+    /// As at AWS's first region: whoever names no region and has the bucket already, just as asked, has what it wants.
+    async fn create_again(
+        &self,
+        intent: LoggedIntent,
+        present: &Bucket,
+        rules: &NewRules,
+    ) -> Result<BucketView, Error> {
+        let same = rules.are_those_of(self, present).await;
+        settle(intent, matches!(same, Ok(true)));
+        if same? { Ok(view(present)) } else { Err(Error::BucketAlreadyExists) }
     }
 
     /// Deletes an empty bucket.
@@ -164,7 +183,7 @@ impl Gateway {
 }
 
 /// Records the end of an operation that moves no object bytes.
-pub(super) fn settle(intent: domicile_compliance::audit::LoggedIntent, succeeded: bool) {
+pub(super) fn settle(intent: LoggedIntent, succeeded: bool) {
     let status = if succeeded { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
     drop(intent.finish(status, 0, if succeeded { 200 } else { 0 }));
 }

@@ -149,6 +149,19 @@ pub(in crate::objects) struct NewRules {
 }
 
 impl NewRules {
+    /// Whether they are what a bucket that is there has.
+    pub(in crate::objects) async fn are_those_of(
+        &self,
+        gateway: &Gateway,
+        bucket: &crate::catalog::Bucket,
+    ) -> Result<bool, Error> {
+        let ownership: Option<ObjectOwnership> = gateway.catalog.setting(bucket, Setting::Ownership).await?;
+        let acl: Option<Acl> = gateway.catalog.setting(bucket, Setting::Acl).await?;
+        let private = |acl: &Option<Acl>| acl.as_ref().is_none_or(|acl| is_private(acl, &bucket.owner));
+        let same_acl = acl == self.acl || (private(&acl) && private(&self.acl));
+        Ok(same_acl && (self.ownership.is_none() || ownership == self.ownership))
+    }
+
     /// Writes it to the bucket that was made.
     pub(in crate::objects) async fn write(
         &self,

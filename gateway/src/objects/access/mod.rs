@@ -13,6 +13,7 @@ mod stated;
 use domicile_types::{BucketName, ObjectKey};
 
 pub use acl::AclView;
+pub(super) use configure::NewRules;
 pub use rules::PublicAccessBlock;
 pub use stated::{AclRequest, CannedAcl, Stated};
 

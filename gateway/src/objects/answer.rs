@@ -1,6 +1,6 @@
 //! What a use case answers.
 
-use domicile_types::{BucketName, ObjectKey, RegionName, UnixMillis, UploadId};
+use domicile_types::{BucketName, ObjectKey, RegionName, TenantId, UnixMillis, UploadId};
 
 use crate::catalog::{Protection, VersionId, Versioning};
 
@@ -170,6 +170,8 @@ pub struct PartView {
 /// A page of parts.
 #[derive(Debug, Clone)]
 pub struct PartPage {
+    /// Whose the object will be.
+    pub owner: TenantId,
     /// The parts.
     pub parts: Vec<PartView>,
     /// Begin after this number for the next page; `None` on the last.

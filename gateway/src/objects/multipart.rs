@@ -277,7 +277,9 @@ impl Gateway {
             modified: part.last_modified,
         });
         let checksum = page.upload.new.checksum;
+        let owner = page.upload.new.protection.acl.and_then(|acl| acl.owner);
         Ok(PartPage {
+            owner: owner.unwrap_or(bucket.owner),
             parts: parts.collect(),
             next_after,
             checksum_algorithm: checksum.map(|(algorithm, _)| shown_algorithm(algorithm)),

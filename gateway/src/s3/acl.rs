@@ -4,7 +4,8 @@ use domicile_types::TenantId;
 use http::HeaderMap;
 use s3s::dto::{
     AccessControlPolicy, GetBucketAclInput, GetBucketAclOutput, GetObjectAclInput, GetObjectAclOutput, Grant,
-    Grantee as GranteeDto, Owner, Permission as PermissionDto, PutBucketAclInput, PutBucketAclOutput, Type,
+    Grantee as GranteeDto, Owner, Permission as PermissionDto, PutBucketAclInput, PutBucketAclOutput,
+    PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
@@ -47,6 +48,18 @@ impl Front {
         let asked = asked(&caller.stated, request.input.access_control_policy)?;
         self.gateway.set_bucket_acl(&caller, &names::bucket(&request.input.bucket)?, &asked).await?;
         Ok(S3Response::new(PutBucketAclOutput::default()))
+    }
+
+    pub(super) async fn set_object_acl(
+        &self,
+        request: S3Request<PutObjectAclInput>,
+    ) -> S3Result<S3Response<PutObjectAclOutput>> {
+        let caller = names::caller(&request)?;
+        let input = request.input;
+        let asked = asked(&caller.stated, input.access_control_policy)?;
+        let object = object(&input.bucket, &input.key, input.version_id)?;
+        self.gateway.set_object_acl(&caller, &object, &asked).await?;
+        Ok(S3Response::new(PutObjectAclOutput::default()))
     }
 
     pub(super) async fn object_acl(

@@ -84,6 +84,7 @@ operations! {
     put_bucket_tagging, PutBucketTaggingInput -> PutBucketTaggingOutput => tag_bucket;
     put_bucket_versioning, PutBucketVersioningInput -> PutBucketVersioningOutput => set_versioning;
     put_object, PutObjectInput -> PutObjectOutput => put;
+    put_object_acl, PutObjectAclInput -> PutObjectAclOutput => set_object_acl;
     put_object_tagging, PutObjectTaggingInput -> PutObjectTaggingOutput => tag_object;
     put_public_access_block, PutPublicAccessBlockInput -> PutPublicAccessBlockOutput => set_access_block;
     upload_part, UploadPartInput -> UploadPartOutput => part;

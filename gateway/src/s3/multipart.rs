@@ -12,6 +12,7 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
+use super::acl::owner;
 use super::checksum::{self, set_checksum};
 use super::copy::{of_source, source};
 use super::headers::{copy_range, etag, length, object_headers, read_conditions, timestamp, write_conditions};
@@ -173,7 +174,6 @@ impl Front {
         };
         let page = self.gateway.list_parts(&caller, list).await?;
         let next = page.next_after.and_then(|number| i32::try_from(number).ok());
-        let owner = self.owner_of(&input.bucket).await?;
         Ok(S3Response::new(ListPartsOutput {
             bucket: Some(input.bucket),
             checksum_algorithm: page.checksum_algorithm.map(checksum::algorithm_dto),
@@ -183,7 +183,7 @@ impl Front {
             key: names::echo(&input.key),
             max_parts: Some(parts_max),
             next_part_number_marker: next,
-            owner: Some(owner),
+            owner: Some(owner(&page.owner)),
             part_number_marker: Some(after),
             parts: some(page.parts.into_iter().map(part_dto).collect()),
             storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),

@@ -67,6 +67,7 @@ pub const OPERATIONS: &[(&str, OperationKind)] = &[
     ("PutBucketTagging", OperationKind::ConfigureBucket),
     ("PutBucketVersioning", OperationKind::ConfigureBucket),
     ("PutObject", OperationKind::PutObject),
+    ("PutObjectAcl", OperationKind::TagObject),
     ("PutObjectTagging", OperationKind::TagObject),
     ("PutPublicAccessBlock", OperationKind::ConfigureBucket),
     ("UploadPart", OperationKind::UploadPart),

@@ -6,6 +6,7 @@
 
 mod acl;
 mod configure;
+mod decide;
 mod object_acl;
 mod rules;
 mod stated;
@@ -17,13 +18,14 @@ pub(super) use configure::NewRules;
 pub use rules::PublicAccessBlock;
 pub use stated::{AclRequest, CannedAcl, Stated};
 
-use self::acl::{bucket_permission, object_permission};
+use self::acl::object_permission;
+use self::decide::{Asked, Present, is_read};
 pub(super) use self::rules::Rules;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::{Caller, Principal, Tags};
-use crate::catalog::{Acl, Bucket, CatalogError, VersionId};
-use crate::policy::{Asker, Facts, Request, Verdict, evaluate, version_action};
+use crate::catalog::{Bucket, CatalogError, VersionId};
+use crate::policy::{Asker, Facts, Policy, Verdict, version_action};
 
 /// What a request is about to do to a bucket, in the words of bucket policies.
 #[derive(Debug, Clone)]
@@ -92,14 +94,6 @@ pub(super) struct Admitted<'a> {
     caller: &'a Caller,
 }
 
-/// What is known of the object that a request names.
-#[derive(Default)]
-struct Present {
-    exists: bool,
-    tags: Vec<(String, String)>,
-    acl: Option<Acl>,
-}
-
 impl Gateway {
     /// The bucket, if the caller may do to it what it wants.
     pub(crate) async fn bucket_for(
@@ -156,34 +150,9 @@ impl Gateway {
         }
         let present = self.present(admitted, wants, is_owner).await?;
         let facts = self.facts_of(admitted, wants, &present);
-        let asker = asker(caller);
-        let verdict = |wants: &Wants<'_>, facts: &Facts| {
-            let request =
-                Request { asker: &asker, action: wants.action, bucket: bucket.name.as_str(), key: wants.key, facts };
-            evaluate(&rules.policy, &request)
-        };
-        match verdict(wants, &facts) {
-            Verdict::Deny => return Ok(is_owner && is_about_policy(wants.action)),
-            _ if is_owner => return Ok(true),
-            Verdict::Allow if !rules.keeps_strangers_out() => return Ok(true),
-            Verdict::Allow | Verdict::NoMatch => {}
-        }
-        if !rules.keeps_strangers_out() && rules.acl_allows(&asker, wants, &present) {
-            return Ok(true);
-        }
-        // Who may list the keys may be told that there is none of that name. The use case will find that out.
-        if wants.key.is_some_and(|_| !present.exists && is_read(wants.action)) {
-            let list =
-                Wants { action: "s3:ListBucket", key: None, ..wants.clone() }.prefix(wants.key.unwrap_or_default());
-            let facts = self.facts_of(admitted, &list, &Present::default());
-            let allowed = match verdict(&list, &facts) {
-                Verdict::Deny => false,
-                Verdict::Allow => true,
-                Verdict::NoMatch => rules.acl_allows(&asker, &list, &Present::default()),
-            };
-            return Ok(allowed && !rules.keeps_strangers_out());
-        }
-        Ok(false)
+        let asked =
+            Asked { asker: &asker(caller), owner: &bucket.owner, bucket: bucket.name.as_str(), wants, facts: &facts };
+        Ok(rules.allow(asked, &present))
     }
 
     /// Demands that the caller may be told which keys there are, `key` among them. Whom the request expects to own the bucket
@@ -196,17 +165,18 @@ impl Gateway {
 
     /// Whether the caller is denied something that nothing need allow.
     pub(super) fn denies(&self, admitted: &Admitted<'_>, wants: &Wants<'_>) -> bool {
+        let Admitted { bucket, rules, caller } = admitted;
         let facts = self.facts_of(admitted, wants, &Present::default());
-        let (asker, bucket) = (asker(admitted.caller), admitted.bucket.name.as_str());
-        let request = Request { asker: &asker, action: wants.action, bucket, key: wants.key, facts: &facts };
-        evaluate(&admitted.rules.policy, &request) == Verdict::Deny
+        let asked =
+            Asked { asker: &asker(caller), owner: &bucket.owner, bucket: bucket.name.as_str(), wants, facts: &facts };
+        rules.policy_says(asked) == Verdict::Deny
     }
 
     /// Looks the object up where what is to be decided depends on it.
     async fn present(&self, admitted: &Admitted<'_>, wants: &Wants<'_>, is_owner: bool) -> Result<Present, Error> {
         let Some(key) = wants.key.and_then(|key| ObjectKey::parse(key).ok()) else { return Ok(Present::default()) };
         let rules = &admitted.rules;
-        let by_tag = rules.policy.as_ref().is_some_and(crate::policy::Policy::mentions_existing_tags);
+        let by_tag = rules.policy.as_ref().is_some_and(Policy::mentions_existing_tags);
         let by_acl = !is_owner && (object_permission(wants.action).is_some() || is_read(wants.action));
         if !by_tag && !by_acl {
             return Ok(Present::default());
@@ -278,32 +248,5 @@ fn state_asker(facts: &mut Facts, asker: &Asker) {
     }
     if let Some(arn) = asker.arn() {
         facts.set("aws:PrincipalArn", arn);
-    }
-}
-
-/// What a bucket's owner can always do (Amazon S3's user guide, "Policies and permissions in Amazon S3").
-fn is_about_policy(action: &str) -> bool {
-    matches!(action, "s3:GetBucketPolicy" | "s3:PutBucketPolicy" | "s3:DeleteBucketPolicy")
-}
-
-/// Actions that tell whether an object is there.
-fn is_read(action: &str) -> bool {
-    action.starts_with("s3:GetObject")
-}
-
-impl Rules {
-    /// Whether an access control list that counts allows it.
-    fn acl_allows(&self, asker: &Asker, wants: &Wants<'_>, present: &Present) -> bool {
-        if !self.acls_count() {
-            return false;
-        }
-        let ignore_public = self.block.ignore_public_acls;
-        let grants = |acl: &Acl, permission| acl::grants(acl, asker, permission, ignore_public);
-        let of_bucket = bucket_permission(wants.action)
-            .is_some_and(|permission| self.acl.as_ref().is_some_and(|acl| grants(acl, permission)));
-        let of_object = object_permission(wants.action).is_some_and(|permission| {
-            present.acl.as_ref().is_some_and(|acl| acl::owns(acl, asker, permission) || grants(acl, permission))
-        });
-        of_bucket || of_object
     }
 }

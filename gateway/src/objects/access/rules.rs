@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::gateway::Gateway;
 use super::super::intake::internal;
 use super::super::request::Caller;
-use super::acl::{expand, expand_canned, is_private, is_public};
+use super::acl::{expand, expand_canned, is_public};
 use super::stated::{AclRequest, CannedAcl};
 use super::{Admitted, Wants};
 use crate::catalog::{Acl, Bucket, Setting};
@@ -36,7 +36,7 @@ pub(in crate::objects) struct Rules {
     pub(super) block: PublicAccessBlock,
     /// Who owns objects; whether the bucket says so itself.
     pub(super) ownership: ObjectOwnership,
-    ownership_is_own: bool,
+    pub(super) ownership_is_own: bool,
     /// The bucket's access control list.
     pub(super) acl: Option<Acl>,
 }
@@ -73,10 +73,6 @@ impl Gateway {
             self.demand(&admitted, &Wants { action: "s3:PutObjectTagging", ..wants.clone() }).await?;
         }
         let acl = self.acl_of_new(&admitted, wants)?;
-        if acl.is_some() && caller.stated.acl.is_some() {
-            // Objects keep no lists yet: one that asks for more than its owner has is refused.
-            return Err(Error::AclsDisabled);
-        }
         Ok((admitted.bucket, acl))
     }
 
@@ -100,8 +96,14 @@ impl Gateway {
         if asked.is_some() && self.denies(admitted, &set) {
             return Err(Error::AccessDenied);
         }
-        Ok(Some(acl).filter(|acl| *owner != bucket.owner || !is_private(acl, owner) || acl.grants.is_empty()))
+        Ok(worth_keeping(acl, &bucket.owner))
     }
+}
+
+/// The list, unless it says what holds without one.
+pub(super) fn worth_keeping(acl: Acl, bucket_owner: &TenantId) -> Option<Acl> {
+    let private = expand(&AclRequest::Canned(CannedAcl::Private), bucket_owner, bucket_owner);
+    Some(acl).filter(|acl| *acl != private)
 }
 
 impl Rules {

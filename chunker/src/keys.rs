@@ -4,6 +4,7 @@
 //! tenant key  = HKDF-Expand(root key,   fields("domicile/tenant-key/1", tenant, jurisdiction))
 //! KEK         = HKDF-Expand(tenant key, fields("domicile/bucket-key/1", bucket, KEK version))
 //! data key    = 32 random bytes, one per data id
+//! joined KEK  = HKDF-Expand(KEK, fields("domicile/joined-key/1", purpose, second key)), where two keys are needed
 //! wrapped key = 0x01 || nonce (24) || commitment (32) || XChaCha20-Poly1305 (32 + 16)
 //! ```
 //!
@@ -64,6 +65,11 @@ secret_key!(
     Kek
 );
 secret_key!(
+    /// A key that is needed beside the bucket's: one with a name in the gateway's keyring, or one that a client brings and
+    /// nobody keeps.
+    SecondKey
+);
+secret_key!(
     /// The key of one data id: segments are sealed under keys derived from it, and so is the manifest.
     DataKey
 );
@@ -75,6 +81,26 @@ impl RootKey {
         let place = jurisdiction.to_string();
         let info = Fields::new("domicile/tenant-key/1").with(tenant.as_str().as_bytes()).with(place.as_bytes());
         TenantKey(subkey(&self.0, &info))
+    }
+
+    /// The key that is known by `name` where keys are held in `jurisdiction`.
+    ///
+    /// # Panics
+    /// When the name is longer than 65,535 bytes.
+    #[must_use]
+    pub fn named_key(&self, name: &str, jurisdiction: &Place) -> SecondKey {
+        let place = jurisdiction.to_string();
+        let info = Fields::new("domicile/named-key/1").with(name.as_bytes()).with(place.as_bytes());
+        SecondKey(subkey(&self.0, &info))
+    }
+}
+
+impl Kek {
+    /// The KEK that takes both keys to derive. `purpose` keeps keys of different origin apart.
+    #[must_use]
+    pub fn joined(&self, purpose: &str, second: &SecondKey) -> Self {
+        let info = Fields::new("domicile/joined-key/1").with(purpose.as_bytes()).with(&second.0);
+        Self(subkey(&self.0, &info))
     }
 }
 
@@ -353,6 +379,29 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), 16);
+    }
+
+    #[test]
+    fn a_joined_kek_needs_both_keys_and_its_purpose() {
+        let (names, kek) = (names(), Kek::from_bytes([1; 32]));
+        let context = context(&names);
+        let joined = |kek: u8, purpose: &str, second: u8| {
+            Kek::from_bytes([kek; 32]).joined(purpose, &SecondKey::from_bytes([second; 32]))
+        };
+        let wrapped = wrap_data_key(&joined(1, "customer", 2), &context, [9; 24], &DataKey::from_bytes([7; 32]));
+        assert_eq!(unwrap_data_key(&joined(1, "customer", 2), &context, &wrapped).unwrap().bytes(), &[7; 32]);
+        for other in [kek, joined(1, "customer", 3), joined(2, "customer", 2), joined(1, "named", 2)] {
+            assert_eq!(unwrap_data_key(&other, &context, &wrapped).unwrap_err(), UnwrapError::WrongKek);
+        }
+    }
+
+    #[test]
+    fn names_and_jurisdictions_have_keys_of_their_own() {
+        let root = RootKey::from_bytes([5; 32]);
+        let key = |name: &str, place: &str| root.named_key(name, &Place::parse(place).unwrap()).0;
+        assert_eq!(key("a", "CN"), key("a", "CN"));
+        assert_ne!(key("a", "CN"), key("b", "CN"));
+        assert_ne!(key("a", "CN"), key("a", "HK"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use crate::buffer::{BufferPool, PooledBuffer};
 pub use crate::encoder::{EncodeError, Encoder, EncoderConfig, SaltSeed};
 pub use crate::erasure::{ReconstructError, reconstruct};
 pub use crate::keys::{
-    DataKey, KEY_BYTES, Kek, ObjectName, RootKey, TenantKey, UnwrapError, WRAPPED_KEY_BYTES, WrapContext, WrappedKey,
+    DataKey, KEY_BYTES, Kek, ObjectName, RootKey, SecondKey, TenantKey, UnwrapError, WRAPPED_KEY_BYTES, WrapContext, WrappedKey,
     XNONCE_BYTES, unwrap_data_key, wrap_data_key,
 };
 pub use crate::layout::{

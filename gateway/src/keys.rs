@@ -8,7 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use domicile_chunker::{
-    DataKey, Kek, ObjectName, RootKey, UnwrapError, WrapContext, WrappedKey, unwrap_data_key, wrap_data_key,
+    DataKey, Kek, ObjectName, RootKey, SecondKey, UnwrapError, WrapContext, WrappedKey, unwrap_data_key, wrap_data_key,
 };
 use domicile_types::{BucketName, ObjectKey, Place, TenantId};
 use zeroize::Zeroizing;
@@ -76,6 +76,16 @@ impl<'a> KeyOwner<'a> {
     }
 }
 
+/// What is needed beside the bucket's key to open a data key.
+pub enum Second<'a> {
+    /// Nothing.
+    None,
+    /// The key that the keyring holds under this name.
+    Named(&'a str),
+    /// A key that the client brings with every request.
+    Customer(&'a SecondKey),
+}
+
 impl Keyring {
     /// Reads the root key, or makes one where there is none.
     pub fn open(path: &Path, jurisdiction: Place, clock: Clock) -> Result<Self, KeyFileError> {
@@ -91,17 +101,22 @@ impl Keyring {
 
     /// Wraps a data key for the object's row.
     #[must_use]
-    pub fn wrap(&self, owner: &KeyOwner<'_>, key: &DataKey) -> WrappedKey {
-        wrap_data_key(&self.bucket_key(owner), &self.context(owner), self.clock.random(), key)
+    pub fn wrap(&self, owner: &KeyOwner<'_>, second: &Second<'_>, key: &DataKey) -> WrappedKey {
+        wrap_data_key(&self.kek(owner, second), &self.context(owner), self.clock.random(), key)
     }
 
-    /// Unwraps the data key of an object's row.
-    pub fn unwrap(&self, owner: &KeyOwner<'_>, wrapped: &[u8]) -> Result<DataKey, UnwrapError> {
-        unwrap_data_key(&self.bucket_key(owner), &self.context(owner), &WrappedKey::parse(wrapped)?)
+    /// Unwraps the data key of an object's row. [`UnwrapError::WrongKek`] is what another second key leads to.
+    pub fn unwrap(&self, owner: &KeyOwner<'_>, second: &Second<'_>, wrapped: &[u8]) -> Result<DataKey, UnwrapError> {
+        unwrap_data_key(&self.kek(owner, second), &self.context(owner), &WrappedKey::parse(wrapped)?)
     }
 
-    fn bucket_key(&self, owner: &KeyOwner<'_>) -> Kek {
-        self.root.tenant_key(owner.tenant, &self.jurisdiction).bucket_key(owner.bucket, KEK_VERSION)
+    fn kek(&self, owner: &KeyOwner<'_>, second: &Second<'_>) -> Kek {
+        let bucket = self.root.tenant_key(owner.tenant, &self.jurisdiction).bucket_key(owner.bucket, KEK_VERSION);
+        match second {
+            Second::None => bucket,
+            Second::Named(name) => bucket.joined("named", &self.root.named_key(name, &self.jurisdiction)),
+            Second::Customer(key) => bucket.joined("customer", key),
+        }
     }
 
     const fn context<'a>(&self, owner: &KeyOwner<'a>) -> WrapContext<'a> {

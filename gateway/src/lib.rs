@@ -7,6 +7,7 @@
 //! *Absent on purpose*: no s3s type passes [`s3`], no SQL or RocksDB type passes [`state`], no clock is read outside
 //! [`clock`], and nothing reaches a node without a logged intent.
 
+pub mod access_log;
 pub mod admin;
 pub mod catalog;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod demo;
 pub mod fleet;
 pub mod keys;
 pub mod lifecycle;
+pub mod notify;
 pub mod objects;
 pub mod open;
 pub mod policy;

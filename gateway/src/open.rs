@@ -11,11 +11,13 @@ use domicile_types::{IdentityKey, NodeId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use crate::access_log::{self, AccessLogs};
 use crate::catalog::{Catalog, CatalogConfig};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::{Directory, NodeClient, membership};
 use crate::keys::{self, Keyring};
+use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts};
 use crate::state::{Owner, RocksConfig, RocksStore};
 use crate::sweep;
@@ -64,6 +66,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let nodes = NodeClient::new(&identity, config.listen.outbound, Arc::clone(&directory))?;
     let swarm = start_swarm(&config, &identity)?;
     let keys = Keyring::open(&config.data_dir.join("root.key"), config.place, clock)?;
+    let hooks = Arc::new(Hooks::new(&config.webhooks)?);
     let buffers = Arc::new(Semaphore::new(config.limits.buffer_bytes_max / 1024));
     let gateway = Gateway::new(Parts {
         clock,
@@ -75,6 +78,8 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         directory: Arc::clone(&directory),
         nodes,
         keys,
+        hooks,
+        access_logs: AccessLogs::new(),
         pool: BufferPool::new(BUFFER_SHARDS * SHARD_BYTES_MAX, SPARE_BUFFERS),
         buffers,
         config,
@@ -82,6 +87,8 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let tasks = vec![
         tokio::spawn(membership::follow(swarm.clone(), directory, clock)),
         tokio::spawn(sweep::run(gateway.clone())),
+        tokio::spawn(notify::run(gateway.clone())),
+        tokio::spawn(access_log::run(gateway.clone())),
     ];
     tracing::info!(
         gateway = %gateway.identity,
@@ -96,6 +103,8 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
 impl Running {
     /// Stops what runs beside the gateway and closes the log.
     pub async fn stop(self) {
+        // The listeners have stopped, so that nothing more will be noted.
+        access_log::write_all(&self.gateway).await;
         for task in &self.tasks {
             task.abort();
         }

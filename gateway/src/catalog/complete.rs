@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::{Bucket, BucketId, unchanged_bucket};
 use super::garbage::Debris;
 use super::object::{Body, Checksum, NewObject, ObjectHead, PartIndex, PartPage, Preconditions};
+use super::protection::Encryption;
 use super::put::{PutOutcome, fits, put_head};
 use super::read::PartList;
 use super::upload::{PART_NUMBER_MAX, Part, Upload, check_number};
@@ -79,6 +80,8 @@ pub struct Completed {
     pub last_modified: UnixMillis,
     /// Which version it became; none in a bucket without versioning.
     pub version: Option<VersionId>,
+    /// What its data key is wrapped under.
+    pub encryption: Encryption,
 }
 
 impl StoredRow for Completed {
@@ -213,6 +216,7 @@ fn completed(bucket: &Bucket, plan: &CompletionPlan, head: &ObjectHead, outcome:
         size: plan.size,
         last_modified: outcome.last_modified,
         version: outcome.version,
+        encryption: head.object.protection.encryption.clone(),
     }
 }
 

@@ -15,6 +15,7 @@
 //! e extent-id page                      extent page: where the shards of its segments lie, small sealed records
 //! s extent-id page                      sealed records of an extent page that are too large for its row
 //! w extent-id                           extent being written
+//! h webhook 00 due id                   message to a webhook, by the time it is to be sent
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
 //! l name                                lease (see `state`)
@@ -154,4 +155,17 @@ pub(super) fn garbage_due(due: UnixMillis) -> Vec<u8> {
 
 pub(super) fn garbage(due: UnixMillis, kind: u8, id: &[u8; 16]) -> Vec<u8> {
     row(b'g', &[&due.0.to_be_bytes(), &[kind], id])
+}
+
+pub(super) fn messages(webhook: &str) -> Vec<u8> {
+    row(b'h', &[webhook.as_bytes(), &[0]])
+}
+
+/// Where the messages to a webhook end that are due at `now`.
+pub(super) fn messages_after(webhook: &str, now: UnixMillis) -> Vec<u8> {
+    row(b'h', &[webhook.as_bytes(), &[0], &now.0.saturating_add(1).to_be_bytes()])
+}
+
+pub(super) fn message(webhook: &str, due: UnixMillis, id: &[u8; 16]) -> Vec<u8> {
+    row(b'h', &[webhook.as_bytes(), &[0], &due.0.to_be_bytes(), id])
 }

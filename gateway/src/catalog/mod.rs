@@ -32,6 +32,7 @@ mod garbage;
 mod keys;
 mod listing;
 mod object;
+mod outbox;
 mod protection;
 mod put;
 mod read;
@@ -63,7 +64,8 @@ pub use object::{
     Body, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, EtagMatch, NewObject, ObjectHead, PartIndex,
     PartPage, Preconditions,
 };
-pub use protection::{CustomerKey, Encryption, Lock, Protection, Retention, RetentionMode};
+pub use outbox::{Message, Queued};
+pub use protection::{Encryption, Lock, Protection, Retention, RetentionMode};
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
 pub use settings::{Setting, StoredSetting};

@@ -1,4 +1,4 @@
-//! What guards a version: object lock, access control list, and what was asked of its encryption.
+//! What guards a version: object lock, access control list, and what its data key is wrapped under.
 
 use domicile_types::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -58,32 +58,22 @@ impl Lock {
     }
 }
 
-/// The key of the client's own that a version needs (SSE-C): enough to know it again, never the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CustomerKey {
-    /// `x-amz-server-side-encryption-customer-algorithm`.
-    pub algorithm: String,
-    /// `x-amz-server-side-encryption-customer-key-MD5`, as it came.
-    pub md5: String,
-    /// Drawn at random for this version.
-    pub salt: [u8; 16],
-    /// A keyed hash of salt and key, which tells the right key from a wrong one.
-    pub verifier: [u8; 32],
-}
-
-/// What a request asked of encryption, to be reported as it was asked.
+/// What a version's data key is wrapped under.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encryption {
-    /// Nothing was asked, by the request or by the bucket's default.
+    /// The bucket's key: SSE-S3.
     #[default]
-    Unasked,
-    /// `AES256`: SSE-S3.
-    Aes256,
-    /// `aws:kms`: SSE-KMS.
+    S3,
+    /// The bucket's key and a key that the gateway's keyring holds under a name: SSE-KMS.
     Kms {
-        /// The key's id, where one was named.
-        key_id: Option<String>,
+        /// The name.
+        key: String,
+        /// Whether clients are told that it is used through a key of the bucket.
+        bucket_key: bool,
     },
+    /// The bucket's key and one that the client brings with every request: SSE-C. The wrapping itself tells the right key from
+    /// a wrong one, so that nothing else is kept of it.
+    Customer,
 }
 
 /// All that guards a version.
@@ -93,9 +83,7 @@ pub struct Protection {
     pub lock: Lock,
     /// Access control list; `None`: the owner alone.
     pub acl: Option<Acl>,
-    /// The client's own key, where the version needs one.
-    pub customer_key: Option<CustomerKey>,
-    /// What was asked of encryption.
+    /// What the data key is wrapped under.
     pub encryption: Encryption,
 }
 

@@ -4,6 +4,7 @@
 //! things are) is stated here; nothing is guessed.
 
 mod raw;
+mod webhook;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use domicile_types::{
 use ipnet::IpNet;
 
 pub use raw::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
+pub use webhook::{RawWebhook, Webhook};
 
 /// What a gateway is told.
 #[derive(Debug, Clone)]
@@ -55,6 +57,10 @@ pub struct Config {
     pub kms_keys: Vec<String>,
     /// Whether keys of customers (SSE-C) may come over plain HTTP, where everybody on the way can read them.
     pub sse_c_over_http: bool,
+    /// How long access log records are gathered before they are written.
+    pub access_log_seconds: u64,
+    /// Where buckets may send notifications.
+    pub webhooks: Vec<Webhook>,
     /// Limits.
     pub limits: Limits,
 }

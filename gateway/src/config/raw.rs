@@ -9,6 +9,7 @@ use domicile_types::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::webhook::{self, RawWebhook};
 use super::{
     Config, ConfigError, Credential, EnrolledNode, Limits, Listen, ObjectOwnership, Region, Role, TlsListen, Token,
 };
@@ -60,12 +61,22 @@ pub struct RawConfig {
     /// `[[credential]]`
     #[serde(default, rename = "credential")]
     pub credentials: Vec<RawCredential>,
+    /// Seconds that access log records are gathered for.
+    #[serde(default = "five_minutes")]
+    pub access_log_seconds: u64,
+    /// `[[webhook]]`
+    #[serde(default, rename = "webhook")]
+    pub webhooks: Vec<RawWebhook>,
     /// `[[token]]`
     #[serde(default, rename = "token")]
     pub tokens: Vec<RawToken>,
     /// `[[node]]`
     #[serde(default, rename = "node")]
     pub nodes: Vec<RawNode>,
+}
+
+const fn five_minutes() -> u64 {
+    300
 }
 
 const fn declared() -> EvidenceGrade {
@@ -205,6 +216,8 @@ impl RawConfig {
         }
         Ok(Config {
             kms_keys: self.kms_keys,
+            access_log_seconds: self.access_log_seconds,
+            webhooks: webhook::parse_all(self.webhooks, folder)?,
             sse_c_over_http: self.sse_c_over_http,
             place: self.place,
             evidence: self.evidence,

@@ -238,6 +238,9 @@ fn gateway_config(
             outbound: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
         },
         kms_keys: KMS_KEYS.map(str::to_owned).to_vec(),
+        // Whoever tries it out does not want to wait.
+        access_log_seconds: 5,
+        webhooks: Vec::new(),
         // Demo clients speak from loopback addresses, where nobody listens in between.
         sse_c_over_http: true,
         limits: crate::config::Limits::default(),

@@ -2,7 +2,7 @@
 
 use domicile_types::{BucketName, ObjectKey, RegionName, TenantId, UnixMillis, UploadId};
 
-use crate::catalog::{Protection, VersionId, Versioning};
+use crate::catalog::{Encryption, Protection, VersionId, Versioning};
 
 use super::request::{BodyStream, Checksum, ChecksumAlgorithm, ObjectHeaders, Tags};
 
@@ -89,6 +89,8 @@ pub struct Stored {
     pub etag: String,
     /// The checksum that was verified or computed.
     pub checksum: Option<StoredChecksum>,
+    /// What its data key is wrapped under.
+    pub encryption: Encryption,
     /// When it was committed.
     pub modified: UnixMillis,
     /// Plaintext bytes.
@@ -104,6 +106,8 @@ pub struct UploadCreated {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Whether the whole object's checksum is FULL_OBJECT.
     pub full_object_checksum: bool,
+    /// What its data key is wrapped under.
+    pub encryption: Encryption,
 }
 
 /// A page of a listing. Objects and common prefixes are sorted by UTF-8 bytes.

@@ -1,7 +1,5 @@
 //! The gate that every use case passes: the question to the law, and the entry in the log.
 
-use std::sync::Arc;
-
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
 use domicile_compliance::{Circumstances, Permit};
 use domicile_types::{
@@ -11,7 +9,7 @@ use domicile_types::{
 
 use super::error::{Denial, Error};
 use super::gateway::Gateway;
-use super::request::{Caller, KeyHolder, Principal};
+use super::request::Caller;
 
 /// What is to be decided and logged, as far as the request says it.
 #[derive(Debug, Clone)]
@@ -47,6 +45,9 @@ impl Gateway {
     /// Where the requester may be.
     pub(crate) fn locate(&self, caller: &Caller) -> Located {
         match caller.address {
+            _ if caller.is_gateway => {
+                Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() }
+            }
             Some(address) => self.locator.locate(address, self.clock.now()),
             None => Located {
                 candidates: vec![Place::Unknown],
@@ -77,11 +78,32 @@ impl Gateway {
         matter: &Matter<'_>,
         scope: Scope,
     ) -> Result<LoggedIntent, Error> {
-        let principal = Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: worker.to_owned() });
-        let caller = Caller { principal, secure: true, address: None, request, stated: Arc::default() };
+        let caller = Caller::worker(tenant, worker, request);
         let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
         let permit = self.judge(&caller, matter, None, &here).await?;
         let draft = self.draft(&caller, matter, &here.candidates, scope)?;
+        self.log.intent(&permit, draft).await.map_err(log_unavailable)
+    }
+
+    /// Decides and logs that somebody in one of `places` is told something of `tenant`'s data by `worker`, unasked.
+    pub(crate) async fn authorize_elsewhere(
+        &self,
+        tenant: &TenantId,
+        worker: &str,
+        request: RequestId,
+        matter: &Matter<'_>,
+        places: Vec<Place>,
+    ) -> Result<LoggedIntent, Error> {
+        let caller = Caller::worker(tenant, worker, request);
+        let told = SubjectFacts {
+            subject: Subject::Requester,
+            places: places.clone(),
+            evidence: EvidenceGrade::Declared,
+            party: None,
+        };
+        let there = Located { candidates: places, sources: Vec::new(), warnings: Vec::new() };
+        let permit = self.judge(&caller, matter, Some(&told), &there).await?;
+        let draft = self.draft(&caller, matter, &there.candidates, Scope::default())?;
         self.log.intent(&permit, draft).await.map_err(log_unavailable)
     }
 

@@ -183,7 +183,7 @@ impl Gateway {
 }
 
 /// Records the end of an operation that moves no object bytes.
-pub(super) fn settle(intent: LoggedIntent, succeeded: bool) {
+pub(crate) fn settle(intent: LoggedIntent, succeeded: bool) {
     let status = if succeeded { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
     drop(intent.finish(status, 0, if succeeded { 200 } else { 0 }));
 }

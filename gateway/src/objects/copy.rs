@@ -44,7 +44,8 @@ impl Gateway {
         let is_same = request.source.bucket == request.bucket
             && request.source.key == request.key
             && request.source.version.is_none();
-        if is_same && request.replace_headers.is_none() && request.replace_tags.is_none() {
+        let changes = request.replace_headers.is_some() || request.replace_tags.is_some() || caller.encryption.asks();
+        if is_same && !changes {
             return Err(Error::InvalidRequest(
                 "a copy of an object onto itself must replace its metadata or tags".to_owned(),
             ));
@@ -63,7 +64,7 @@ impl Gateway {
             classification: classify(&tags, &inherited)?,
             tags,
             packs: source.packs.clone(),
-            protection: self.protected(&bucket, Protection { acl, ..request.protection }).await?,
+            protection: self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?,
             conditions: preconditions(&request.conditions),
         };
         let kept = object.checksums.first().map(|checksum| super::rows::shown_algorithm(checksum.algorithm));
@@ -90,6 +91,7 @@ impl Gateway {
     async fn open_source(&self, caller: &Caller, request: GetObject, bucket: &Bucket) -> Result<Source, Error> {
         let wants = Wants::new("s3:GetObject").key(&request.key).version(request.version).of_source();
         let (from, head) = self.row_for(caller, &request, &wants).await?;
+        self.try_key(caller, &caller.encryption.source, &from, &request, &head).await?;
         request.conditions.check(&head.object.etag, head.last_modified).map_err(|error| match error {
             // A copy whose condition does not hold fails; there is nothing that the client has already.
             Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },

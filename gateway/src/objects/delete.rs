@@ -63,7 +63,14 @@ impl Gateway {
             };
             (target, outcome.map(|deleted| DeletedView { version: deleted.version, marker: deleted.marker }))
         });
-        Ok(each.collect())
+        let each: Vec<(DeleteTarget, Result<DeletedView, Error>)> = each.collect();
+        for (target, deleted) in each.iter().filter_map(|(target, outcome)| Some((target, outcome.as_ref().ok()?))) {
+            // A marker is what a deletion leaves where nobody named a version.
+            let marked = deleted.marker && target.version.is_none();
+            let event = if marked { "ObjectRemoved:DeleteMarkerCreated" } else { "ObjectRemoved:Delete" };
+            self.announce_change(caller, &bucket, &target.key, deleted.version, event).await;
+        }
+        Ok(each)
     }
 }
 

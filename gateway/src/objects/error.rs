@@ -175,6 +175,9 @@ pub enum Error {
     /// A document says what its kind of document cannot say.
     #[error("{0}")]
     MalformedDocument(String),
+    /// The bucket that access logs are to go to cannot take them.
+    #[error("{0}")]
+    InvalidLogTarget(String),
     /// A value in the request is wrong in a way that only the use case can see.
     #[error("{0}")]
     InvalidRequest(String),

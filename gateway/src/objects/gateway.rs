@@ -8,11 +8,13 @@ use domicile_compliance::{Lawbook, Locator};
 use domicile_types::{NodeId, Subject, SubjectFacts};
 use tokio::sync::Semaphore;
 
+use crate::access_log::AccessLogs;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::{Directory, NodeClient};
 use crate::keys::Keyring;
+use crate::notify::Hooks;
 
 /// A running gateway. Cheap to clone: all clones are the same gateway.
 #[derive(Clone)]
@@ -42,6 +44,10 @@ pub struct Parts {
     pub nodes: NodeClient,
     /// Root keys and what derives from them.
     pub keys: Keyring,
+    /// Webhooks, and what waits for them.
+    pub(crate) hooks: Arc<Hooks>,
+    /// Where records about requests are gathered.
+    pub(crate) access_logs: AccessLogs,
     /// Buffers for segments.
     pub pool: BufferPool,
     /// Bounds what is in flight: one permit per KiB.

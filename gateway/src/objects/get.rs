@@ -8,12 +8,14 @@ use super::access::Wants;
 use super::answer::{ObjectHead, ObjectRead};
 use super::authorize::Matter;
 use super::bucket::settle;
+use super::customer_key::CustomerClaims;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::reader::Reading;
 use super::request::{Caller, GetObject};
 use super::rows::object_view;
-use crate::catalog::{self, Bucket, CatalogError};
+use crate::catalog::{self, Bucket, CatalogError, Encryption};
+use crate::keys::KeyOwner;
 
 impl Gateway {
     /// Begins to read an object, or a range of it. What is decided: the requester's place may retrieve, and every holder relay.
@@ -21,6 +23,7 @@ impl Gateway {
         let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
+        self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
         let object = object_view(&bucket, &request.key, &head);
         let reading = Reading {
             caller: caller.clone(),
@@ -47,6 +50,7 @@ impl Gateway {
             nodes: Vec::new(),
         };
         settle(self.authorize(caller, &matter).await?, true);
+        self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
         Ok(ObjectHead { object: object_view(&bucket, &request.key, &head), range, partial })
@@ -77,6 +81,39 @@ impl Gateway {
             ) => self.told_of_absence(caller, &bucket, request, error).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Tries the key that the request brings, or does not bring, on the object.
+    pub(super) async fn try_key(
+        &self,
+        caller: &Caller,
+        claims: &CustomerClaims,
+        bucket: &Bucket,
+        request: &GetObject,
+        head: &catalog::ObjectHead,
+    ) -> Result<(), Error> {
+        let encryption = &head.object.protection.encryption;
+        // The common case: nothing is asked of the client, and it says nothing.
+        if *encryption == Encryption::S3 && !claims.are_made() {
+            return Ok(());
+        }
+        let version = head.upload.to_string();
+        let owner = KeyOwner { tenant: &bucket.owner, bucket: &bucket.name, key: &request.key, version: &version };
+        let opened = self
+            .wrapping(encryption, claims)
+            .and_then(|wrapping| self.data_key(&owner, &wrapping, &head.object.wrapped_key));
+        let Err(error) = opened else { return Ok(()) };
+        // That it takes another key tells of the object: whoever may not query is not told.
+        let matter = Matter {
+            operation: OperationKind::HeadObject,
+            packs: &packs_of(bucket, head),
+            classification: &head.object.classification,
+            bucket: Some(&bucket.name),
+            key: Some(request.key.as_str()),
+            nodes: Vec::new(),
+        };
+        settle(self.authorize(caller, &matter).await?, false);
+        Err(error)
     }
 
     /// That a key does not exist tells of the bucket's contents, too: whoever may not query is not told.

@@ -2,12 +2,19 @@
 
 use super::error::Error;
 use super::gateway::Gateway;
+use super::request::Caller;
 use crate::catalog::{Bucket, Protection, Retention};
 
 impl Gateway {
     /// What will guard a version that is written into `bucket` now: what the request asks for, and the bucket's defaults.
-    pub(super) async fn protected(&self, bucket: &Bucket, asked: Protection) -> Result<Protection, Error> {
+    pub(super) async fn protected(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        asked: Protection,
+    ) -> Result<Protection, Error> {
         let mut protection = asked;
+        protection.encryption = self.encryption_for(&caller.encryption, bucket).await?;
         let lock = &mut protection.lock;
         if (lock.retention.is_some() || lock.legal_hold) && !bucket.object_lock {
             return Err(Error::InvalidRequest("object lock is not enabled for the bucket".to_owned()));

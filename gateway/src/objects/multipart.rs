@@ -14,6 +14,7 @@ use super::digest::{composite_checksum, full_object_checksum, multipart_etag};
 use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
+use super::notifications::Created;
 use super::request::{Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef};
 use super::rows::{
     classify, content_headers, full_object, preconditions, row_algorithm, row_tags, shown_algorithm, shown_checksum,
@@ -21,8 +22,8 @@ use super::rows::{
 };
 use super::writer::{Destination, Incoming, Written, seal_id, stamp};
 use crate::catalog::{
-    Bucket, ChecksumKind, CompletionPlan, NewCompletion, NewUpload, Part, PartCommit, PlannedCompletion, Preconditions,
-    Protection, RequestedPart, Upload,
+    Bucket, ChecksumKind, CompletionPlan, Encryption, NewCompletion, NewUpload, Part, PartCommit, PlannedCompletion,
+    Preconditions, Protection, RequestedPart, Upload,
 };
 use crate::keys::KeyOwner;
 
@@ -45,7 +46,7 @@ impl Gateway {
         let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
         let (bucket, acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
-        let protection = self.protected(&bucket, Protection { acl, ..request.protection }).await?;
+        let protection = self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?;
         let operation = OperationKind::CreateMultipartUpload;
         let matter = about(operation, &bucket, &bucket.packs, &classification, Some(request.key.as_str()));
         let permit = self.permit(caller, &matter).await?;
@@ -53,12 +54,15 @@ impl Gateway {
         let upload = UploadId::from_bytes(upload_id(self));
         let version = upload.to_string();
         let owner = KeyOwner { tenant: &bucket.owner, bucket: &bucket.name, key: &request.key, version: &version };
+        let wrapping = self.wrapping(&protection.encryption, &caller.encryption.customer)?;
+        let wrapped = self.keys.wrap(&owner, &wrapping.second(), &self.keys.new_data_key());
+        let encryption = protection.encryption.clone();
         let (headers, metadata) = content_headers(request.headers);
         let kind = if request.full_object_checksum { ChecksumKind::FullObject } else { ChecksumKind::Composite };
         let new = NewUpload {
             upload,
             data: DataId::from_bytes(self.clock.random()),
-            wrapped_key: Bytes::copy_from_slice(self.keys.wrap(&owner, &self.keys.new_data_key()).as_bytes()),
+            wrapped_key: Bytes::copy_from_slice(wrapped.as_bytes()),
             headers,
             metadata,
             tags: row_tags(request.tags),
@@ -75,6 +79,7 @@ impl Gateway {
             upload,
             checksum_algorithm: request.checksum_algorithm,
             full_object_checksum: request.full_object_checksum,
+            encryption,
         })
     }
 
@@ -111,8 +116,9 @@ impl Gateway {
         }
         let version = upload.upload.to_string();
         let owner = KeyOwner { tenant: &bucket.owner, bucket: &bucket.name, key: &upload.key, version: &version };
-        let data_key = self.keys.unwrap(&owner, &row.new.wrapped_key);
-        let data_key = data_key.map_err(|source| internal("unwrapping the upload's key", source))?;
+        let encryption = row.new.protection.encryption.clone();
+        let wrapping = self.wrapping(&encryption, &caller.encryption.customer)?;
+        let data_key = self.data_key(&owner, &wrapping, &row.new.wrapped_key)?;
         let to = Destination {
             caller,
             bucket,
@@ -127,10 +133,16 @@ impl Gateway {
             conditions: &Preconditions::default(),
         };
         let written = self.write_body(&to, incoming).await?;
-        self.commit_part(caller, &to, written).await
+        self.commit_part(caller, &to, written, encryption).await
     }
 
-    async fn commit_part(&self, caller: &Caller, to: &Destination<'_>, written: Written) -> Result<Stored, Error> {
+    async fn commit_part(
+        &self,
+        caller: &Caller,
+        to: &Destination<'_>,
+        written: Written,
+        encryption: Encryption,
+    ) -> Result<Stored, Error> {
         let Written { pending, extent, part, mut pages, digested, ticketed } = written;
         let context = domicile_chunker::PartContext {
             tenant: to.bucket.owner.clone(),
@@ -154,7 +166,7 @@ impl Gateway {
         match self.catalog.commit_part(stamp(self, caller), &pending, commit).await {
             Ok(part) => {
                 drop(ticketed.finish(domicile_types::OutcomeStatus::Completed, size, 200));
-                Ok(Stored { version: None, etag, checksum, modified: part.last_modified, size })
+                Ok(Stored { version: None, etag, checksum, encryption, modified: part.last_modified, size })
             }
             Err(error) => {
                 if let Err(error) = self.catalog.abandon(stamp(self, caller), &pending).await {
@@ -182,6 +194,7 @@ impl Gateway {
                 settle(self.authorize(caller, &matter).await?, true);
                 return Ok(Stored {
                     version: done.version,
+                    encryption: done.encryption,
                     etag: done.etag,
                     checksum: done.checksums.first().map(|checksum| shown_checksum(checksum, Some(done.parts))),
                     modified: done.last_modified,
@@ -198,21 +211,26 @@ impl Gateway {
         let matter = about(operation, &bucket, &new.packs, &new.classification, Some(key.as_str()));
         let (etag, checksum) = summary(&plan.parts, &plan.upload, request.checksum.as_ref())?;
         let intent = self.authorize(caller, &matter).await?;
-        let size = plan.size;
+        let (packs, classification) = (new.packs.clone(), new.classification.clone());
+        let (size, encryption) = (plan.size, plan.upload.new.protection.encryption.clone());
         let completion = NewCompletion {
             etag: etag.clone(),
             checksums: checksum.iter().map(stored_checksum).collect(),
-            ..self.sealed_completion(&bucket, &plan, preconditions(&request.conditions))?
+            ..self.sealed_completion(caller, &bucket, &plan, preconditions(&request.conditions))?
         };
         let completed = self.catalog.complete_upload(stamp(self, caller), &bucket, plan, completion).await;
         settle(intent, completed.is_ok());
         let outcome = completed?.1;
-        Ok(Stored { version: outcome.version, etag, checksum, modified: outcome.last_modified, size })
+        let modified = outcome.last_modified;
+        let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size };
+        self.announce_created(caller, &bucket, key, (&packs, &classification), Created::Completion, &stored).await;
+        Ok(stored)
     }
 
     /// The manifest of the whole. It is sealed, as the data key is wrapped, in the name of the upload that it came from.
     fn sealed_completion(
         &self,
+        caller: &Caller,
         bucket: &Bucket,
         plan: &CompletionPlan,
         conditions: Preconditions,
@@ -220,8 +238,8 @@ impl Gateway {
         let new = &plan.upload.new;
         let version = new.upload.to_string();
         let open = KeyOwner { tenant: &bucket.owner, bucket: &bucket.name, key: &plan.key, version: &version };
-        let data_key = self.keys.unwrap(&open, &new.wrapped_key);
-        let data_key = data_key.map_err(|source| internal("unwrapping the upload's key", source))?;
+        let wrapping = self.wrapping(&new.protection.encryption, &caller.encryption.customer)?;
+        let data_key = self.data_key(&open, &wrapping, &new.wrapped_key)?;
         let entries: Vec<PartEntry> = plan
             .parts
             .iter()

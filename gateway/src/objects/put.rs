@@ -10,6 +10,7 @@ use super::answer::Stored;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
+use super::notifications::Created;
 use super::request::{Caller, ObjectHeaders, PutObject, Tags};
 use super::rows::{
     classify, content_headers, full_object, preconditions, row_tags, stored_checksum, with_manifest_head,
@@ -43,7 +44,7 @@ impl Gateway {
             tags: request.tags,
             packs: bucket.packs.clone(),
             classification,
-            protection: self.protected(&bucket, Protection { acl, ..request.protection }).await?,
+            protection: self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?,
             conditions: preconditions(&request.conditions),
         };
         let incoming =
@@ -93,6 +94,7 @@ impl Gateway {
             key: identity.key,
             version: &upload,
         };
+        let wrapping = self.wrapping(&identity.protection.encryption, &caller.encryption.customer)?;
         let suite = part.entry().suite();
         let manifest = NewManifest { data: to.data, upload: to.upload, packs: identity.packs.clone() };
         let sealed = seal_object(data_key, &owner.name(), manifest, part, self.clock.random())
@@ -113,7 +115,7 @@ impl Gateway {
             checksums: checksum.iter().map(stored_checksum).collect(),
             tags: row_tags(identity.tags.clone()),
             classification: identity.classification.clone(),
-            wrapped_key: Bytes::copy_from_slice(self.keys.wrap(&owner, data_key).as_bytes()),
+            wrapped_key: Bytes::copy_from_slice(self.keys.wrap(&owner, &wrapping.second(), data_key).as_bytes()),
             suite,
             packs: identity.packs.clone(),
             protection: identity.protection.clone(),
@@ -124,7 +126,13 @@ impl Gateway {
         match self.catalog.commit_put(stamp(self, caller), &pending, commit).await {
             Ok(outcome) => {
                 drop(ticketed.finish(OutcomeStatus::Completed, size, 200));
-                Ok(Stored { version: outcome.version, etag, checksum, modified: outcome.last_modified, size })
+                let encryption = identity.protection.encryption.clone();
+                let modified = outcome.last_modified;
+                let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size };
+                let created = if to.operation == OperationKind::CopyObject { Created::Copy } else { Created::Put };
+                let data = (identity.packs.as_slice(), &identity.classification);
+                self.announce_created(caller, identity.bucket, identity.key, data, created, &stored).await;
+                Ok(stored)
             }
             Err(error) => {
                 if let Err(error) = self.catalog.abandon(stamp(self, caller), &pending).await {

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::authorize::{Matter, Scope};
+use super::customer_key::CustomerClaims;
 use super::error::Error;
 use super::fetch::{Fetch, Placed};
 use super::gateway::Gateway;
@@ -44,6 +45,16 @@ pub(super) struct Reading {
     /// The bucket's packs with those that the object brought along.
     pub(super) packs: Vec<PackId>,
     pub(super) head: ObjectHead,
+}
+
+impl Reading {
+    /// What the request says of the key that this object is encrypted with.
+    fn claims(&self) -> &CustomerClaims {
+        match self.operation {
+            OperationKind::CopyObject => &self.caller.encryption.source,
+            _ => &self.caller.encryption.customer,
+        }
+    }
 }
 
 /// An object whose manifest is open.
@@ -108,9 +119,9 @@ fn windows(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + use<
 
 impl OpenObject {
     async fn open(gateway: Gateway, reading: Reading, range: &Range<u64>) -> Result<Self, Error> {
-        let data_key =
-            gateway.keys.unwrap(&owner(&reading, &version_of(&reading.head)), &reading.head.object.wrapped_key);
-        let data_key = data_key.map_err(|source| internal("unwrapping the object's key", source))?;
+        let wrapping = gateway.wrapping(&reading.head.object.protection.encryption, reading.claims())?;
+        let version = version_of(&reading.head);
+        let data_key = gateway.data_key(&owner(&reading, &version), &wrapping, &reading.head.object.wrapped_key)?;
         let spans = gateway.catalog.spans(&reading.head, range.clone()).await?;
         let extents = spans.into_iter().map(|span| (u32::from(span.part), span.extent)).collect();
         let root = gateway.catalog.manifest_root(&reading.head).await?;

@@ -10,6 +10,7 @@ use domicile_types::{BucketName, ObjectKey, RegionName, RequestId, TenantId, Uni
 use futures::Stream;
 
 use super::access::Stated;
+use super::encryption::EncryptionClaims;
 use crate::catalog::{Protection, VersionId, VersionMarker};
 
 /// Who asks, from where: authenticated by the protocol in front.
@@ -17,11 +18,15 @@ use crate::catalog::{Protection, VersionId, VersionMarker};
 pub struct Caller {
     /// Whose credentials signed the request.
     pub principal: Principal,
+    /// Whether it is the gateway itself, at work that nobody asked for just now: then it asks from where the gateway is.
+    pub is_gateway: bool,
     /// Whether the request came over TLS.
     pub secure: bool,
     /// The requester's address: the socket's peer, or what a trusted proxy said; `None` when a trusted proxy's word was
     /// malformed, which the law treats as an unknown place.
     pub address: Option<IpAddr>,
+    /// What the request says of encryption, and the keys that it brings.
+    pub encryption: Arc<EncryptionClaims>,
     /// The request's id, which the answer shows as `x-amz-request-id` and every audit entry carries.
     pub request: RequestId,
     /// What its head states that the rules of access ask about.
@@ -47,6 +52,20 @@ pub struct KeyHolder {
 }
 
 impl Caller {
+    /// The gateway itself, at work for `tenant` as `worker`, from where it stands.
+    #[must_use]
+    pub(crate) fn worker(tenant: &TenantId, worker: &str, request: RequestId) -> Self {
+        Self {
+            principal: Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: worker.to_owned() }),
+            is_gateway: true,
+            secure: true,
+            address: None,
+            encryption: Arc::default(),
+            stated: Arc::default(),
+            request,
+        }
+    }
+
     /// The tenant, if the request was signed.
     #[must_use]
     pub const fn tenant(&self) -> Option<&TenantId> {
@@ -229,6 +248,25 @@ pub struct PutObject {
     pub protection: Protection,
     /// Conditions on the object that is there now.
     pub conditions: WriteConditions,
+}
+
+impl PutObject {
+    /// A text that the gateway itself stores.
+    pub(crate) fn plain(bucket: BucketName, key: ObjectKey, text: String) -> Self {
+        let content_length = u64::try_from(text.len()).ok();
+        let piece = Ok::<_, BodyError>(Bytes::from(text));
+        Self {
+            bucket,
+            key,
+            body: Box::pin(futures::stream::iter([piece])),
+            content_length,
+            expected: ExpectedDigests::default(),
+            headers: ObjectHeaders { content_type: Some("text/plain".to_owned()), ..ObjectHeaders::default() },
+            tags: Tags::new(),
+            protection: Protection::default(),
+            conditions: WriteConditions::default(),
+        }
+    }
 }
 
 /// GetObject and HeadObject.

@@ -62,6 +62,7 @@ impl Gateway {
             nodes: Vec::new(),
         };
         let intent = self.authorize(caller, &matter).await?;
+        let event = if tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
         let set = self
             .catalog
             .set_object_tags(
@@ -75,6 +76,8 @@ impl Gateway {
             .await;
         settle(intent, set.is_ok());
         set?;
-        Ok(shown_version(&bucket, &head))
+        let version = shown_version(&bucket, &head);
+        self.announce_change(caller, &bucket, &request.key, version, event).await;
+        Ok(version)
     }
 }

@@ -15,10 +15,10 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 use subtle::ConstantTimeEq as _;
 
-use super::error;
-use super::{operations, stated};
+use super::journal::Witness;
+use super::{encryption, error, operations, stated};
 use crate::config::{Config, Credential};
-use crate::objects::{Caller, KeyHolder, Principal, Stated};
+use crate::objects::{Caller, EncryptionClaims, KeyHolder, Principal, Stated};
 
 /// What the listener knows of a request: travels with it as an extension.
 #[derive(Debug, Clone, Copy)]
@@ -85,11 +85,12 @@ pub(super) struct Signer {
 pub(super) struct Gate {
     keyring: Keyring,
     trusted_proxies: Vec<IpNet>,
+    sse_c_over_http: bool,
 }
 
 impl Gate {
     pub(super) fn new(keyring: Keyring, config: &Config) -> Self {
-        Self { keyring, trusted_proxies: config.trusted_proxies.clone() }
+        Self { keyring, trusted_proxies: config.trusted_proxies.clone(), sse_c_over_http: config.sse_c_over_http }
     }
 
     /// Admits a request: `access_key` is whose signature was verified, `None` where there is none to verify.
@@ -108,7 +109,8 @@ impl Gate {
         };
         refuse_demands(headers)?;
         refuse_long_documents(operation, headers)?;
-        Ok(self.caller(principal, stated::stated(operation, uri, headers)?, headers, arrival))
+        let encryption = encryption::claims(operation, headers, arrival.secure, self.sse_c_over_http)?;
+        Ok(self.caller(principal, stated::stated(operation, uri, headers)?, encryption, headers, arrival))
     }
 
     /// Admits a PutObject that came as a form: `stated` are the headers that its fields stand for, `headers` those of its
@@ -125,8 +127,9 @@ impl Gate {
             None => Principal::Anonymous,
         };
         refuse_demands(stated)?;
+        let encryption = encryption::claims("PutObject", stated, arrival.secure, self.sse_c_over_http)?;
         let stated = stated::stated("PutObject", &Uri::from_static("/"), stated)?;
-        Ok(self.caller(principal, stated, headers, arrival))
+        Ok(self.caller(principal, stated, encryption, headers, arrival))
     }
 
     fn principal(&self, access_key: &str) -> S3Result<Principal> {
@@ -134,10 +137,19 @@ impl Gate {
         Ok(Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: access_key.to_owned() }))
     }
 
-    fn caller(&self, principal: Principal, stated: Stated, headers: &HeaderMap, arrival: Arrival) -> Caller {
+    fn caller(
+        &self,
+        principal: Principal,
+        stated: Stated,
+        encryption: EncryptionClaims,
+        headers: &HeaderMap,
+        arrival: Arrival,
+    ) -> Caller {
         Caller {
             principal,
+            is_gateway: false,
             stated: Arc::new(stated),
+            encryption: Arc::new(encryption),
             secure: arrival.secure,
             address: arrival.peer.and_then(|peer| address(peer, headers, &self.trusted_proxies)),
             request: arrival.request,
@@ -154,8 +166,11 @@ impl S3Access for SharedGate {
         let access_key = request.credentials().map(|credentials| credentials.access_key.clone());
         let arrival = request.extensions_mut().get::<Arrival>().copied();
         let arrival = arrival.ok_or_else(|| S3Error::new(S3ErrorCode::InternalError))?;
-        let operation = request.s3_op().name();
-        let caller = self.0.admit(access_key.as_deref(), operation, request.uri(), request.headers(), arrival)?;
+        let operation = request.s3_op().name().to_owned();
+        let caller = self.0.admit(access_key.as_deref(), &operation, request.uri(), request.headers(), arrival)?;
+        if let Some(witness) = request.extensions_mut().get::<Arc<Witness>>() {
+            witness.saw(&caller, &operation);
+        }
         request.extensions_mut().insert(caller);
         Ok(())
     }
@@ -198,11 +213,6 @@ fn nobody(kind: OperationKind, uri: &Uri, headers: &HeaderMap) -> S3Result<Princ
 /// no more than what it always does. To take them and do nothing would be a lie.
 const DEMANDS: &[(&str, &[&str], Demand)] = &[
     ("x-amz-storage-class", &["STANDARD"], Demand::StorageClass),
-    // Every object is encrypted, with a key of its own.
-    ("x-amz-server-side-encryption", &["AES256"], Demand::Other("encryption other than the gateway's own")),
-    ("x-amz-server-side-encryption-customer-algorithm", &[], Demand::Other("encryption with customer-provided keys")),
-    ("x-amz-server-side-encryption-customer-key", &[], Demand::Other("encryption with customer-provided keys")),
-    ("x-amz-copy-source-server-side-encryption-customer-key", &[], Demand::Other("customer-provided keys")),
     ("x-amz-website-redirect-location", &[], Demand::Other("website redirection")),
     ("x-amz-write-offset-bytes", &[], Demand::Other("appending to objects")),
     ("x-amz-mfa", &[], Demand::Other("deletion with a second factor")),
@@ -256,7 +266,11 @@ mod tests {
             access_key: "AKIDA".to_owned(),
             secret_key: "secret".to_owned(),
         };
-        Gate { keyring: Keyring(Arc::new(vec![credential])), trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()] }
+        Gate {
+            keyring: Keyring(Arc::new(vec![credential])),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            sse_c_over_http: false,
+        }
     }
 
     fn admit(operation: &str, headers: &HeaderMap) -> S3Result<Caller> {
@@ -295,10 +309,7 @@ mod tests {
 
     #[test]
     fn demands_that_would_be_ignored_are_refused() {
-        for (name, value, code) in [
-            ("x-amz-storage-class", "GLACIER", S3ErrorCode::InvalidStorageClass),
-            ("x-amz-server-side-encryption", "aws:kms", S3ErrorCode::NotImplemented),
-        ] {
+        for (name, value, code) in [("x-amz-storage-class", "GLACIER", S3ErrorCode::InvalidStorageClass)] {
             let refusal = admit("PutObject", &headers(&[(name, value)])).unwrap_err();
             assert_eq!(refusal.code(), &code, "{name}");
         }

@@ -21,6 +21,7 @@ use super::auth::Arrival;
 use super::body::ClientLeft;
 use super::cors::{self, Sharing};
 use super::form::{self, Forms};
+use super::journal::{Entry, Journal};
 use super::{checksum, error};
 use crate::clock::Clock;
 use crate::objects::digest::BodyDigests;
@@ -44,6 +45,8 @@ pub(super) struct Door {
     pub(super) forms: Forms,
     /// What buckets allow pages of other origins.
     pub(super) sharing: Sharing,
+    /// What access logs are told.
+    pub(super) journal: Journal,
 }
 
 /// Serves one request. It always has an answer.
@@ -53,11 +56,16 @@ pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Re
     let arrival = Arrival { peer: request.peer_addr().map(|peer| peer.ip()), secure, request: id };
     let old_protocol = request.version() < actix_http::Version::HTTP_2;
     let (method, path) = (request.method().as_str().to_owned(), request.path().to_owned());
+    let mut entry = None;
     let (answer, body_left) = match convert(&request) {
         Ok(converted) if cors::is_preflight(&converted) => {
             (door.sharing.preflight(&converted, arrival).await, !matches!(payload, Payload::None))
         }
-        Ok(converted) => {
+        Ok(mut converted) => {
+            entry = door.journal.begin(&converted, arrival.peer, secure, id);
+            if let Some(entry) = &entry {
+                converted.extensions_mut().insert(entry.witness());
+            }
             let page = cors::Asked::by(&converted);
             let (mut answer, body_left) = call(door, converted, payload, arrival).await;
             if let Some(page) = page {
@@ -69,7 +77,13 @@ pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Re
     };
     let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
     tracing::debug!(request_id = %id, %method, status = answer.status().as_u16(), "served");
-    let mut response = respond(answer, &method, &path, id);
+    if let Some(entry) = &mut entry {
+        entry.answered(&answer);
+    }
+    let mut response = respond(answer, &method, &path, id).map_body(|_, mut body| {
+        body.entry = entry;
+        body
+    });
     if body_left && old_protocol {
         // The rest of the body is not read; nothing that follows on this connection could be told from it.
         response.head_mut().set_connection_type(ConnectionType::Close);
@@ -311,7 +325,7 @@ pub(super) fn respond(answer: s3s::HttpResponse, method: &Method, path: &str, id
     let body = error::has_body(method, status).then(|| Box::pin(body));
     let old_status =
         actix_http::StatusCode::from_u16(status.as_u16()).unwrap_or(actix_http::StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = Response::with_body(old_status, Outgoing { body, size });
+    let mut response = Response::with_body(old_status, Outgoing { body, size, sent_bytes: 0, entry: None });
     for (name, value) in &headers {
         if *name == http::header::CONTENT_LENGTH || *name == http::header::TRANSFER_ENCODING {
             continue;
@@ -347,6 +361,17 @@ fn size(headers: &HeaderMap, body: &s3s::Body, method: &Method, status: StatusCo
 pub(super) struct Outgoing {
     body: Option<Pin<Box<s3s::Body>>>,
     size: BodySize,
+    sent_bytes: u64,
+    /// What is to be noted of the request once its answer is out, or nobody takes it any more.
+    entry: Option<Entry>,
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            entry.finish(self.sent_bytes);
+        }
+    }
 }
 
 impl MessageBody for Outgoing {
@@ -358,7 +383,13 @@ impl MessageBody for Outgoing {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match &mut self.body {
-            Some(body) => body.as_mut().poll_next(context).map_err(|error| -> Box<dyn std::error::Error> { error }),
+            Some(body) => {
+                let piece = std::task::ready!(body.as_mut().poll_next(context));
+                if let Some(Ok(bytes)) = &piece {
+                    self.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                }
+                Poll::Ready(piece.map(|piece| piece.map_err(|error| -> Box<dyn std::error::Error> { error })))
+            }
             None => Poll::Ready(None),
         }
     }

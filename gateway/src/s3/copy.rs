@@ -6,7 +6,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::checksum::{self, set_checksum};
 use super::headers::{etag, object_headers, read_conditions, timestamp, write_conditions};
 use super::lock::protection;
-use super::{Front, names, tagging};
+use super::{Front, encryption, names, tagging};
 use crate::objects::{CopyObject, GetObject, ReadConditions};
 
 impl Front {
@@ -26,7 +26,7 @@ impl Front {
         let replaces_tags =
             replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
         let onto_itself = source.bucket == bucket && source.key == key && source.version.is_none();
-        if onto_itself && !replaces_headers && !replaces_tags {
+        if onto_itself && !replaces_headers && !replaces_tags && !caller.encryption.asks() {
             return Err(S3Error::with_message(
                 S3ErrorCode::InvalidRequest,
                 "a copy of an object onto itself must replace its metadata or its tags",
@@ -48,7 +48,7 @@ impl Front {
         };
         let (stored, copied) = self.gateway.copy_object(&caller, copy).await.map_err(of_source)?;
         let mut result = CopyObjectResult {
-            e_tag: Some(etag(stored.etag)),
+            e_tag: Some(etag(stored.etag.clone())),
             last_modified: Some(timestamp(stored.modified)),
             ..CopyObjectResult::default()
         };
@@ -56,12 +56,13 @@ impl Front {
             set_checksum!(result, stored.checksum.algorithm, checksum::stored_text(stored));
             result.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
         }
-        Ok(S3Response::new(CopyObjectOutput {
+        let output = CopyObjectOutput {
             copy_object_result: Some(result),
             copy_source_version_id: copied.map(|version| version.to_string()),
             version_id: stored.version.map(|version| version.to_string()),
             ..CopyObjectOutput::default()
-        }))
+        };
+        Ok(encryption::told(output, &stored.encryption, &caller))
     }
 }
 

@@ -131,7 +131,9 @@ impl Sharing {
         };
         let caller = Caller {
             principal: Principal::Anonymous,
+            is_gateway: false,
             secure: arrival.secure,
+            encryption: Arc::default(),
             address: arrival.peer.and_then(|peer| auth::address(peer, headers, &self.trusted_proxies)),
             request: arrival.request,
             stated: Arc::default(),
@@ -196,7 +198,7 @@ pub(super) fn is_preflight(request: &http::Request<()>) -> bool {
 }
 
 /// The bucket that a request's path names.
-fn bucket(request: &http::Request<()>) -> Option<BucketName> {
+pub(super) fn bucket(request: &http::Request<()>) -> Option<BucketName> {
     let name = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
     BucketName::parse(name).ok()
 }

@@ -107,6 +107,7 @@ fn code_of(error: &Error) -> (S3ErrorCode, StatusCode) {
         Error::IncompleteBody { .. } => (Code::IncompleteBody, StatusCode::BAD_REQUEST),
         Error::BodySignature => (Code::SignatureDoesNotMatch, StatusCode::FORBIDDEN),
         Error::BadDigest { .. } => (Code::BadDigest, StatusCode::BAD_REQUEST),
+        Error::InvalidLogTarget(_) => (Code::InvalidTargetBucketForLogging, StatusCode::BAD_REQUEST),
         Error::MalformedDocument(_) => (Code::MalformedXML, StatusCode::BAD_REQUEST),
         Error::InvalidRequest(_) => (Code::InvalidRequest, StatusCode::BAD_REQUEST),
         Error::InvalidArgument(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),

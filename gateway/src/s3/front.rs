@@ -49,7 +49,9 @@ operations! {
     get_bucket_inventory_configuration, GetBucketInventoryConfigurationInput -> GetBucketInventoryConfigurationOutput => one_inventory;
     get_bucket_lifecycle_configuration, GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput => lifecycle;
     get_bucket_location, GetBucketLocationInput -> GetBucketLocationOutput => bucket_location;
+    get_bucket_logging, GetBucketLoggingInput -> GetBucketLoggingOutput => access_logging;
     get_bucket_metrics_configuration, GetBucketMetricsConfigurationInput -> GetBucketMetricsConfigurationOutput => one_metric;
+    get_bucket_notification_configuration, GetBucketNotificationConfigurationInput -> GetBucketNotificationConfigurationOutput => notifications;
     get_bucket_ownership_controls, GetBucketOwnershipControlsInput -> GetBucketOwnershipControlsOutput => ownership_controls;
     get_bucket_policy, GetBucketPolicyInput -> GetBucketPolicyOutput => policy;
     get_bucket_policy_status, GetBucketPolicyStatusInput -> GetBucketPolicyStatusOutput => policy_status;
@@ -79,6 +81,8 @@ operations! {
     put_bucket_cors, PutBucketCorsInput -> PutBucketCorsOutput => set_bucket_cors;
     put_bucket_encryption, PutBucketEncryptionInput -> PutBucketEncryptionOutput => set_default_encryption;
     put_bucket_lifecycle_configuration, PutBucketLifecycleConfigurationInput -> PutBucketLifecycleConfigurationOutput => set_lifecycle;
+    put_bucket_logging, PutBucketLoggingInput -> PutBucketLoggingOutput => set_access_logging;
+    put_bucket_notification_configuration, PutBucketNotificationConfigurationInput -> PutBucketNotificationConfigurationOutput => set_notifications;
     put_bucket_ownership_controls, PutBucketOwnershipControlsInput -> PutBucketOwnershipControlsOutput => set_ownership_controls;
     put_bucket_policy, PutBucketPolicyInput -> PutBucketPolicyOutput => set_policy;
     put_bucket_tagging, PutBucketTaggingInput -> PutBucketTaggingOutput => tag_bucket;

@@ -17,17 +17,21 @@ mod checksum;
 mod copy;
 mod cors;
 mod default_encryption;
+mod encryption;
 mod error;
 mod form;
 mod front;
 mod headers;
+mod journal;
 mod lifecycle;
 mod lifecycle_rules;
 mod listen;
 mod listing;
 mod lock;
+mod logging;
 mod multipart;
 mod names;
+mod notification;
 mod object;
 mod operations;
 mod overrides;
@@ -74,9 +78,11 @@ struct Front {
 /// [`S3ServeError`] where an address cannot be bound, or certificate or key cannot be used.
 pub fn run_s3(gateway: Gateway, config: &Config) -> Result<S3Server, S3ServeError> {
     let sharing = cors::Sharing::of(&gateway);
+    let journal = journal::Journal(Some(gateway.clone()));
     let front = Front { gateway, region_names: config.region_names().into() };
     let keyring = auth::Keyring::new(config);
-    listen::start(&door(front, sharing, &keyring, config), &keyring, config)
+    let door = bridge::Door { journal, ..door(front, sharing, &keyring, config) };
+    listen::start(&door, &keyring, config)
 }
 
 /// The front as the listeners know it.
@@ -90,7 +96,7 @@ fn door(front: impl s3s::S3 + Clone, sharing: cors::Sharing, keyring: &auth::Key
     builder.set_config(limits);
     builder.set_auth(keyring.clone());
     builder.set_access(auth::SharedGate(gate));
-    bridge::Door { service: builder.build(), forms, sharing }
+    bridge::Door { service: builder.build(), forms, sharing, journal: journal::Journal(None) }
 }
 
 fn protocol_limits() -> S3Config {

@@ -1,5 +1,6 @@
 //! Multipart uploads: create, part, part copy, complete, abort, list.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domicile_types::UploadId;
@@ -18,7 +19,7 @@ use super::copy::{of_source, source};
 use super::headers::{copy_range, etag, length, object_headers, read_conditions, timestamp, write_conditions};
 use super::listing::{Text, keys_max, non_empty, some};
 use super::lock::protection;
-use super::{Front, body, names, tagging};
+use super::{Front, body, encryption, names, tagging};
 use crate::objects::{
     Caller, Checksum, ChecksumAlgorithm, CompleteUpload, CompletedPart, CopyPart, CreateUpload, ListParts, ListUploads,
     PartView, PutPart, Stored, UploadView,
@@ -50,14 +51,15 @@ impl Front {
         };
         let created = self.gateway.create_upload(&caller, create).await?;
         let algorithm = created.checksum_algorithm;
-        Ok(S3Response::new(CreateMultipartUploadOutput {
+        let output = CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             checksum_algorithm: algorithm.map(checksum::algorithm_dto),
             checksum_type: algorithm.map(|_| checksum::type_dto(created.full_object_checksum)),
             key: names::echo(&input.key),
             upload_id: Some(created.upload.to_string()),
             ..CreateMultipartUploadOutput::default()
-        }))
+        };
+        Ok(encryption::told(output, &created.encryption, &caller))
     }
 
     pub(super) async fn part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
@@ -73,11 +75,11 @@ impl Front {
             expected,
         };
         let stored = self.gateway.put_part(&caller, put).await.map_err(|error| fault.explain(error))?;
-        let mut output = UploadPartOutput { e_tag: Some(etag(stored.etag)), ..UploadPartOutput::default() };
+        let mut output = UploadPartOutput { e_tag: Some(etag(stored.etag.clone())), ..UploadPartOutput::default() };
         if let Some(stored) = &stored.checksum {
             set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
         }
-        Ok(S3Response::new(output))
+        Ok(encryption::told(output, &stored.encryption, &caller))
     }
 
     pub(super) async fn part_copy(
@@ -101,18 +103,19 @@ impl Front {
         };
         let (stored, copied) = self.gateway.copy_part(&caller, copy).await.map_err(of_source)?;
         let mut result = CopyPartResult {
-            e_tag: Some(etag(stored.etag)),
+            e_tag: Some(etag(stored.etag.clone())),
             last_modified: Some(timestamp(stored.modified)),
             ..CopyPartResult::default()
         };
         if let Some(stored) = &stored.checksum {
             set_checksum!(result, stored.checksum.algorithm, checksum::stored_text(stored));
         }
-        Ok(S3Response::new(UploadPartCopyOutput {
+        let output = UploadPartCopyOutput {
             copy_part_result: Some(result),
             copy_source_version_id: copied.map(|version| version.to_string()),
             ..UploadPartCopyOutput::default()
-        }))
+        };
+        Ok(encryption::told(output, &stored.encryption, &caller))
     }
 
     pub(super) async fn complete(
@@ -135,12 +138,23 @@ impl Front {
             conditions: write_conditions(input.if_match, input.if_none_match),
         };
         let (gateway, bucket, key) = (self.gateway.clone(), input.bucket, input.key);
+        let (finished, asker) = (Arc::new(OnceLock::new()), caller.clone());
+        let finishing = Arc::clone(&finished);
         let mut work = Box::pin(async move {
             let stored = gateway.complete_upload(&caller, complete).await?;
+            // Only this sets it.
+            let _ = finishing.set(stored.encryption.clone());
             Ok(completed(&host, bucket, &key, stored))
         });
         match tokio::time::timeout(COMPLETE_QUIET, &mut work).await {
-            Ok(output) => output.map(S3Response::new),
+            Ok(output) => {
+                let output = output?;
+                Ok(match finished.get() {
+                    Some(encryption) => encryption::told(output, encryption, &asker),
+                    None => S3Response::new(output),
+                })
+            }
+            // Headers are gone before it is known.
             Err(_) => Ok(S3Response::new(CompleteMultipartUploadOutput {
                 future: Some(work),
                 ..CompleteMultipartUploadOutput::default()

@@ -16,7 +16,7 @@ use super::headers::{
 };
 use super::lock::{protection, set_lock};
 use super::overrides::overrides;
-use super::{Front, body, names, tagging};
+use super::{Front, body, encryption, names, tagging};
 use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec, ReadConditions};
 
 /// Keys in one DeleteObjects request, at the most.
@@ -89,6 +89,7 @@ impl Front {
             conditions: write_conditions(input.if_match, input.if_none_match),
         };
         let stored = self.gateway.put_object(&caller, put).await.map_err(|error| fault.explain(error))?;
+        let encryption = stored.encryption.clone();
         let mut output = PutObjectOutput {
             e_tag: Some(etag(stored.etag)),
             version_id: stored.version.map(|version| version.to_string()),
@@ -98,7 +99,7 @@ impl Front {
             set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
             output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
         }
-        Ok(S3Response::new(output))
+        Ok(encryption::told(output, &encryption, &caller))
     }
 
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -110,7 +111,7 @@ impl Front {
         let read = self.gateway.get_object(&caller, get).await?;
         let mut output = told!(GetObjectOutput, input.checksum_mode, part_number, overrides, read);
         output.body = Some(body::outgoing(read.body));
-        Ok(S3Response::new(output))
+        Ok(encryption::told(output, &read.object.protection.encryption, &caller))
     }
 
     pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
@@ -120,7 +121,8 @@ impl Front {
         let get = wanted!(input);
         let part_number = get.part_number;
         let head = self.gateway.head_object(&caller, get).await?;
-        let mut response = S3Response::new(told!(HeadObjectOutput, input.checksum_mode, part_number, overrides, head));
+        let output = told!(HeadObjectOutput, input.checksum_mode, part_number, overrides, head);
+        let mut response = encryption::told(output, &head.object.protection.encryption, &caller);
         response.status = head.partial.then_some(http::StatusCode::PARTIAL_CONTENT);
         Ok(response)
     }

@@ -92,9 +92,11 @@ mod tests {
     fn caller(principal: Principal) -> Caller {
         Caller {
             principal,
+            is_gateway: false,
             secure: false,
             address: None,
             request: RequestId::from_bytes([1; 16]),
+            encryption: std::sync::Arc::default(),
             stated: std::sync::Arc::default(),
         }
     }

@@ -190,6 +190,27 @@ impl Gateway {
         }
     }
 
+    /// Whether the bucket's policy lets a service of the gateway put objects under `prefix`, for `source`.
+    pub(super) async fn lets_service_put(
+        &self,
+        service: &'static str,
+        target: &BucketName,
+        prefix: &str,
+        source: &Bucket,
+    ) -> Result<bool, Error> {
+        let (bucket, rules) = self.rules(target).await?;
+        let asker = Asker::Service(service);
+        let mut facts = Facts::default();
+        facts.set("aws:SourceArn", format!("arn:aws:s3:::{}", source.name));
+        facts.set("aws:SourceAccount", source.owner.as_str());
+        facts.set("aws:ResourceAccount", bucket.owner.as_str());
+        facts.set("aws:SecureTransport", "true");
+        state_asker(&mut facts, &asker);
+        let (action, bucket) = ("s3:PutObject", bucket.name.as_str());
+        let request = Request { asker: &asker, action, bucket, key: Some(prefix), facts: &facts };
+        Ok(evaluate(&rules.policy, &request) == Verdict::Allow)
+    }
+
     /// All that policies may ask about a request.
     fn facts_of(&self, admitted: &Admitted<'_>, wants: &Wants<'_>, present: &Present) -> Facts {
         let Admitted { bucket, caller, .. } = admitted;

@@ -25,7 +25,7 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::request::{Caller, Principal, Tags};
 use crate::catalog::{Bucket, CatalogError, VersionId};
-use crate::policy::{Asker, Facts, Policy, Verdict, version_action};
+use crate::policy::{Asker, Facts, Policy, Request, Verdict, evaluate, version_action};
 
 /// What a request is about to do to a bucket, in the words of bucket policies.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+mod expire;
 pub mod fleet;
 pub mod keys;
 pub mod lifecycle;

@@ -15,6 +15,7 @@ use crate::access_log::{self, AccessLogs};
 use crate::catalog::{Catalog, CatalogConfig};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::expire;
 use crate::fleet::{Directory, NodeClient, membership};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
@@ -87,6 +88,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let tasks = vec![
         tokio::spawn(membership::follow(swarm.clone(), directory, clock)),
         tokio::spawn(sweep::run(gateway.clone())),
+        tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
     ];

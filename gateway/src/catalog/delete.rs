@@ -148,7 +148,7 @@ fn refusable(outcome: Result<Deleted, CatalogError>) -> Result<Refusable, Catalo
 }
 
 /// Deletes what entry `at` of a request says. What is refused is refused before anything of it is written.
-fn delete_one(
+pub(super) fn delete_one(
     tx: &mut Tx<'_>,
     stamp: Stamp,
     bucket: &Bucket,

@@ -19,6 +19,7 @@
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
 //! l name                                lease (see `state`)
+//! y name                                where a walk over all buckets stands
 //! ```
 //!
 //! A bucket's rows lie under a random id, not under its name, so that nothing of a deleted bucket can reappear in a later
@@ -41,6 +42,9 @@ fn row(table: u8, pieces: &[&[u8]]) -> Vec<u8> {
     pieces.iter().for_each(|piece| key.extend_from_slice(piece));
     key
 }
+
+/// The prefix of all buckets' rows.
+pub(super) const BUCKETS: &[u8] = b"b";
 
 pub(super) fn bucket(name: &BucketName) -> Vec<u8> {
     row(b'b', &[name.as_str().as_bytes()])
@@ -168,4 +172,9 @@ pub(super) fn messages_after(webhook: &str, now: UnixMillis) -> Vec<u8> {
 
 pub(super) fn message(webhook: &str, due: UnixMillis, id: &[u8; 16]) -> Vec<u8> {
     row(b'h', &[webhook.as_bytes(), &[0], &due.0.to_be_bytes(), id])
+}
+
+/// Where a walk over all buckets stands that goes on in the next round.
+pub(super) fn walk(name: &str) -> Vec<u8> {
+    row(b'y', &[name.as_bytes()])
 }

@@ -51,7 +51,7 @@ impl Setting {
     ];
 
     /// The byte that names it in a row's key.
-    const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Policy => b'p',
             Self::PublicAccessBlock => b'a',

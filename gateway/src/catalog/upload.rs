@@ -17,8 +17,6 @@ use crate::state::{IfLost, KeyRange, KeyedRow, Order, Read, StoredRow, decode, e
 
 /// Highest part number (Amazon S3's user guide, "Amazon S3 multipart upload limits").
 pub const PART_NUMBER_MAX: u16 = 10_000;
-/// Uploads that one transaction gives up: two writes each.
-const UPLOADS_EXPIRED_MAX: usize = 300;
 /// Most parts that one call of [`Catalog::list_parts`] returns.
 pub const PARTS_LISTED_MAX: usize = 1_000;
 
@@ -281,49 +279,6 @@ impl Catalog {
             Ok(page)
         })
         .await
-    }
-
-    /// Gives up the uploads of a bucket that were begun before `before` at keys that begin with `prefix`: forgotten ones.
-    /// Returns how many. Some pages of uploads are a transaction each.
-    pub async fn expire_uploads(
-        &self,
-        stamp: Stamp,
-        bucket: &Bucket,
-        prefix: &str,
-        before: UnixMillis,
-    ) -> Result<usize, CatalogError> {
-        let mut range = KeyRange::prefix(&[keys::uploads(bucket.id), prefix.as_bytes().to_vec()].concat());
-        let mut expired = 0;
-        loop {
-            let page = range.clone();
-            let rows = self.read(move |view| Ok(view.scan(&page, UPLOADS_EXPIRED_MAX, Order::Ascending)?)).await?;
-            let Some(last) = rows.last() else { return Ok(expired) };
-            range = range.after(&last.key);
-            let mut old = Vec::new();
-            for found in rows {
-                if decode::<Upload>(&found.row.value)?.initiated < before {
-                    old.push(found.key);
-                }
-            }
-            if old.is_empty() {
-                continue;
-            }
-            let given = bucket.clone();
-            expired += self
-                .write(IfLost::Repeat, move |tx| {
-                    let bucket = same_bucket(tx, &given)?;
-                    let mut expired = 0_usize;
-                    for row in &old {
-                        // Whoever completed or aborted it meanwhile was first.
-                        let Some(upload) = tx.get_row::<Upload>(row)? else { continue };
-                        garbage::give_up_upload(tx, &bucket.origin(), &upload, stamp.now)?;
-                        tx.delete(row.clone())?;
-                        expired += 1;
-                    }
-                    Ok(expired)
-                })
-                .await?;
-        }
     }
 
     /// Gives up an upload: its parts become garbage.

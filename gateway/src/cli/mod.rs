@@ -49,6 +49,10 @@ enum Command {
         /// Runs the tour with real clients, prints each step, stops everything.
         #[arg(long)]
         check: bool,
+        /// How long a day is to lifecycle rules, to see them followed. With shorter days than real ones objects are
+        /// deleted sooner than their rules say.
+        #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+        lifecycle_day_seconds: u64,
     },
     /// Shows where every shard of an object is.
     Where {
@@ -98,7 +102,9 @@ impl Cli {
         match self.command {
             Command::Gateway { config } => serve::gateway(&config).await,
             Command::Node { config } => serve::node(&config).await,
-            Command::Demo { data_dir, check } => demo::run(demo::Options { data_dir, check }).await,
+            Command::Demo { data_dir, check, lifecycle_day_seconds } => {
+                demo::run(demo::Options { data_dir, check, lifecycle_day_seconds }).await
+            }
             Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
             Command::Policy { command, admin } => policy::run(command, &admin).await,

@@ -63,6 +63,8 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Limits.
     pub limits: Limits,
+    /// What ends by itself, and when.
+    pub lifecycle: Lifecycle,
 }
 
 /// Who owns an object, and whether access control lists count.
@@ -208,6 +210,26 @@ impl Default for Limits {
             ticket_seconds: 120,
             log_bytes_max: 64 * 1024 * 1024 * 1024,
         }
+    }
+}
+
+/// How lifecycle rules are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lifecycle {
+    /// How long a day is to lifecycle rules, in seconds. For tests only: with shorter days objects are deleted earlier than
+    /// their owners said.
+    pub day_seconds: u64,
+    /// The pause between two looks at all buckets, in seconds; never more than a quarter of a day.
+    pub interval_seconds: u64,
+    /// Uploads that were begun so many (real) days ago and are not completed are given up, whatever the rules of their bucket
+    /// say. Zero: never.
+    pub upload_days_max: u32,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { day_seconds: 86_400, interval_seconds: 3_600, upload_days_max: 7 }
     }
 }
 

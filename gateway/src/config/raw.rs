@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::webhook::{self, RawWebhook};
 use super::{
-    Config, ConfigError, Credential, EnrolledNode, Limits, Listen, ObjectOwnership, Region, Role, TlsListen, Token,
+    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, Role, TlsListen,
+    Token,
 };
 
 /// The file as it is written. See [`Config`] for what the fields mean.
@@ -52,6 +53,9 @@ pub struct RawConfig {
     /// Limits.
     #[serde(default, skip_serializing)]
     pub limits: Limits,
+    /// `[lifecycle]`
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
     /// `[[place_override]]`
     #[serde(default, rename = "place_override")]
     pub place_overrides: Vec<RawPlaceOverride>,
@@ -203,6 +207,11 @@ impl RawConfig {
                 self.limits.buffer_bytes_max
             )));
         }
+        if self.lifecycle.day_seconds == 0 || self.lifecycle.interval_seconds == 0 {
+            return Err(ConfigError::Contradiction(
+                "lifecycle.day_seconds and lifecycle.interval_seconds are at least 1".to_owned(),
+            ));
+        }
         let mut access_keys: Vec<&str> = self.credentials.iter().map(|c| c.access_key.as_str()).collect();
         access_keys.sort_unstable();
         if let Some(twice) = access_keys.windows(2).find(|pair| pair.first() == pair.last()) {
@@ -234,6 +243,7 @@ impl RawConfig {
             tokens: self.tokens.into_iter().map(RawToken::into_token).collect(),
             nodes: self.nodes.into_iter().map(RawNode::into_node).collect(),
             limits: self.limits,
+            lifecycle: self.lifecycle,
             name: self.name,
             regions,
         })

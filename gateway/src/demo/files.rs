@@ -244,6 +244,7 @@ fn gateway_config(
         // Demo clients speak from loopback addresses, where nobody listens in between.
         sse_c_over_http: true,
         limits: crate::config::Limits::default(),
+        lifecycle: plan.lifecycle,
         place_overrides: overrides.map(|(network, place)| RawPlaceOverride { network, place }).collect(),
         regions: plan.regions.iter().map(region).collect(),
         credentials: secrets.uploaders.iter().map(credential).collect::<anyhow::Result<_>>()?,

@@ -35,6 +35,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Run the tour, then stop; else stay until interrupted.
     pub check: bool,
+    /// How long a day is to lifecycle rules.
+    pub lifecycle_day_seconds: u64,
 }
 
 /// Runs the demo until SIGINT or SIGTERM, or until the tour is over. Leaves no process behind.
@@ -46,7 +48,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let folder = folder.canonicalize().with_context(|| format!("{} cannot be found", folder.display()))?;
     let _lock = lock(&folder)?;
-    let plan = Plan::of_the_demo();
+    let mut plan = Plan::of_the_demo();
+    plan.lifecycle.day_seconds = options.lifecycle_day_seconds;
     let manifest = files::write(&plan, &folder, Clock)?;
     let mut stop = Stop::new()?;
     let fleet = Fleet::new(manifest.clone(), &folder)?;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use domicile_types::{ControllerId, OperatorId, PackId, ParseError, Party, PartyId, Place, RegionName, TenantId};
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::config::Lifecycle;
+
 /// Port of a node's data plane, on its own address.
 const NODE_DATA_PORT: u16 = 7400;
 /// Port of a node's control plane, on its own address.
@@ -47,6 +49,8 @@ pub struct Plan {
     pub tenants: Vec<TenantId>,
     /// Where the control endpoint listens.
     pub control: SocketAddr,
+    /// How the gateways follow lifecycle rules.
+    pub lifecycle: Lifecycle,
 }
 
 /// One gateway.
@@ -147,6 +151,7 @@ impl Plan {
             networks,
             tenants: TENANTS.into_iter().map(TenantId::parse).collect::<Result<_, _>>()?,
             control: CONTROL,
+            lifecycle: Lifecycle::default(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use domicile_types::{BucketName, ObjectKey, RegionName, TenantId, UnixMillis, UploadId};
 
 use crate::catalog::{Encryption, Protection, VersionId, Versioning};
+use crate::lifecycle::Expiring;
 
 use super::request::{BodyStream, Checksum, ChecksumAlgorithm, ObjectHeaders, Tags};
 
@@ -46,6 +47,8 @@ pub struct ObjectView {
     pub parts_count: Option<u32>,
     /// What guards it.
     pub protection: Protection,
+    /// When a lifecycle rule ends it; known where it was read as the newest of its key.
+    pub expiring: Option<Expiring>,
 }
 
 /// A checksum as S3 shows it again.
@@ -95,6 +98,8 @@ pub struct Stored {
     pub modified: UnixMillis,
     /// Plaintext bytes.
     pub size: u64,
+    /// When a lifecycle rule ends it.
+    pub expiring: Option<Expiring>,
 }
 
 /// After CreateMultipartUpload.
@@ -102,6 +107,8 @@ pub struct Stored {
 pub struct UploadCreated {
     /// The upload's id.
     pub upload: UploadId,
+    /// When a lifecycle rule gives it up, if it is not completed before.
+    pub aborting: Option<Expiring>,
     /// The algorithm its parts will be checked by.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Whether the whole object's checksum is FULL_OBJECT.

@@ -91,6 +91,12 @@ pub enum Error {
     /// The bucket has no lifecycle configuration.
     #[error("the bucket has no lifecycle configuration")]
     NoSuchLifecycle,
+    /// Versions of the bucket cannot be locked.
+    #[error("object lock is not enabled for the bucket")]
+    NoObjectLock,
+    /// The version has no retention.
+    #[error("the version has no retention")]
+    NoRetention,
     /// The name belongs to another tenant.
     #[error("the bucket name is taken; choose another")]
     BucketAlreadyExists,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use domicile_types::{OperationKind, PackId};
 
 use super::access::Wants;
-use super::answer::{ObjectHead, ObjectRead};
+use super::answer::{ObjectHead, ObjectRead, ObjectView};
 use super::authorize::Matter;
 use super::bucket::settle;
 use super::customer_key::CustomerClaims;
@@ -24,7 +24,7 @@ impl Gateway {
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
         self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
-        let object = object_view(&bucket, &request.key, &head);
+        let object = self.seen(&bucket, &request, &head).await;
         let reading = Reading {
             caller: caller.clone(),
             operation: OperationKind::GetObject,
@@ -53,7 +53,17 @@ impl Gateway {
         self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
         let (range, partial) = self.range(&request, &head).await?;
-        Ok(ObjectHead { object: object_view(&bucket, &request.key, &head), range, partial })
+        Ok(ObjectHead { object: self.seen(&bucket, &request, &head).await, range, partial })
+    }
+
+    /// What a reader is shown of a version.
+    async fn seen(&self, bucket: &Bucket, request: &GetObject, head: &catalog::ObjectHead) -> ObjectView {
+        let mut view = object_view(bucket, &request.key, head);
+        if request.version.is_none() {
+            let object = &head.object;
+            view.expiring = self.expiring(bucket, &request.key, object.size, &object.tags, head.last_modified).await;
+        }
+        view
     }
 
     /// The bucket and row of the object that a request names.

@@ -96,5 +96,6 @@ fn object(listed: ListedObject) -> Option<ObjectView> {
         tag_count: 0,
         parts_count: None,
         protection: Protection::default(),
+        expiring: None,
     })
 }

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::Caller;
-use crate::catalog::{Bucket, Protection, Retention};
+use crate::catalog::{Bucket, Protection};
 
 impl Gateway {
     /// What will guard a version that is written into `bucket` now: what the request asks for, and the bucket's defaults.
@@ -26,11 +26,5 @@ impl Gateway {
             lock.retention = self.default_retention(bucket).await?;
         }
         Ok(protection)
-    }
-
-    /// The retention that the bucket's object lock configuration gives to versions that bring none.
-    #[expect(clippy::unused_async, reason = "the configuration is a row to be read")]
-    async fn default_retention(&self, _bucket: &Bucket) -> Result<Option<Retention>, Error> {
-        Ok(None)
     }
 }

@@ -77,6 +77,7 @@ impl Gateway {
         created?;
         Ok(UploadCreated {
             upload,
+            aborting: self.aborting(&bucket, &request.key).await,
             checksum_algorithm: request.checksum_algorithm,
             full_object_checksum: request.full_object_checksum,
             encryption,
@@ -166,7 +167,8 @@ impl Gateway {
         match self.catalog.commit_part(stamp(self, caller), &pending, commit).await {
             Ok(part) => {
                 drop(ticketed.finish(domicile_types::OutcomeStatus::Completed, size, 200));
-                Ok(Stored { version: None, etag, checksum, encryption, modified: part.last_modified, size })
+                let modified = part.last_modified;
+                Ok(Stored { version: None, etag, checksum, encryption, modified, size, expiring: None })
             }
             Err(error) => {
                 if let Err(error) = self.catalog.abandon(stamp(self, caller), &pending).await {
@@ -199,6 +201,7 @@ impl Gateway {
                     checksum: done.checksums.first().map(|checksum| shown_checksum(checksum, Some(done.parts))),
                     modified: done.last_modified,
                     size: done.size,
+                    expiring: None,
                 });
             }
         };
@@ -213,6 +216,7 @@ impl Gateway {
         let intent = self.authorize(caller, &matter).await?;
         let (packs, classification) = (new.packs.clone(), new.classification.clone());
         let (size, encryption) = (plan.size, plan.upload.new.protection.encryption.clone());
+        let tags = new.tags.clone();
         let completion = NewCompletion {
             etag: etag.clone(),
             checksums: checksum.iter().map(stored_checksum).collect(),
@@ -222,7 +226,8 @@ impl Gateway {
         settle(intent, completed.is_ok());
         let outcome = completed?.1;
         let modified = outcome.last_modified;
-        let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size };
+        let expiring = self.expiring(&bucket, key, size, &tags, modified).await;
+        let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size, expiring };
         self.announce_created(caller, &bucket, key, (&packs, &classification), Created::Completion, &stored).await;
         Ok(stored)
     }

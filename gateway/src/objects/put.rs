@@ -128,7 +128,9 @@ impl Gateway {
                 drop(ticketed.finish(OutcomeStatus::Completed, size, 200));
                 let encryption = identity.protection.encryption.clone();
                 let modified = outcome.last_modified;
-                let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size };
+                let tags = row_tags(identity.tags.clone());
+                let expiring = self.expiring(identity.bucket, identity.key, size, &tags, modified).await;
+                let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size, expiring };
                 let created = if to.operation == OperationKind::CopyObject { Created::Copy } else { Created::Put };
                 let data = (identity.packs.as_slice(), &identity.classification);
                 self.announce_created(caller, identity.bucket, identity.key, data, created, &stored).await;

@@ -49,6 +49,7 @@ pub(super) fn object_view(bucket: &Bucket, key: &ObjectKey, head: &ObjectHead) -
         tag_count: object.tags.len(),
         parts_count,
         protection: object.protection.clone(),
+        expiring: None,
     }
 }
 

@@ -5,6 +5,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::checksum::{self, set_checksum};
 use super::headers::{etag, object_headers, read_conditions, timestamp, write_conditions};
+use super::lifecycle::expiration;
 use super::lock::protection;
 use super::{Front, encryption, names, tagging};
 use crate::objects::{CopyObject, GetObject, ReadConditions};
@@ -60,6 +61,7 @@ impl Front {
             copy_object_result: Some(result),
             copy_source_version_id: copied.map(|version| version.to_string()),
             version_id: stored.version.map(|version| version.to_string()),
+            expiration: stored.expiring.as_ref().map(expiration),
             ..CopyObjectOutput::default()
         };
         Ok(encryption::told(output, &stored.encryption, &caller))

@@ -93,6 +93,8 @@ fn code_of(error: &Error) -> (S3ErrorCode, StatusCode) {
         Error::NoSuchKmsKey => (Code::Custom("KMS.NotFoundException".into()), StatusCode::BAD_REQUEST),
         Error::NoSuchTagSet => (Code::NoSuchTagSet, StatusCode::NOT_FOUND),
         Error::NoSuchLifecycle => (Code::NoSuchLifecycleConfiguration, StatusCode::NOT_FOUND),
+        Error::NoObjectLock => (Code::ObjectLockConfigurationNotFoundError, StatusCode::NOT_FOUND),
+        Error::NoRetention => (Code::NoSuchObjectLockConfiguration, StatusCode::NOT_FOUND),
         Error::BucketAlreadyExists => (Code::BucketAlreadyExists, StatusCode::CONFLICT),
         Error::BucketAlreadyOwnedByYou => (Code::BucketAlreadyOwnedByYou, StatusCode::CONFLICT),
         Error::BucketNotEmpty => (Code::BucketNotEmpty, StatusCode::CONFLICT),

@@ -63,6 +63,9 @@ operations! {
     get_object, GetObjectInput -> GetObjectOutput => get;
     get_object_acl, GetObjectAclInput -> GetObjectAclOutput => object_acl;
     get_object_attributes, GetObjectAttributesInput -> GetObjectAttributesOutput => attributes;
+    get_object_legal_hold, GetObjectLegalHoldInput -> GetObjectLegalHoldOutput => legal_hold;
+    get_object_lock_configuration, GetObjectLockConfigurationInput -> GetObjectLockConfigurationOutput => object_lock;
+    get_object_retention, GetObjectRetentionInput -> GetObjectRetentionOutput => retention;
     get_object_tagging, GetObjectTaggingInput -> GetObjectTaggingOutput => tags_of_object;
     get_public_access_block, GetPublicAccessBlockInput -> GetPublicAccessBlockOutput => access_block;
     head_bucket, HeadBucketInput -> HeadBucketOutput => bucket_head;
@@ -89,6 +92,9 @@ operations! {
     put_bucket_versioning, PutBucketVersioningInput -> PutBucketVersioningOutput => set_versioning;
     put_object, PutObjectInput -> PutObjectOutput => put;
     put_object_acl, PutObjectAclInput -> PutObjectAclOutput => set_object_acl;
+    put_object_legal_hold, PutObjectLegalHoldInput -> PutObjectLegalHoldOutput => set_legal_hold;
+    put_object_lock_configuration, PutObjectLockConfigurationInput -> PutObjectLockConfigurationOutput => set_object_lock;
+    put_object_retention, PutObjectRetentionInput -> PutObjectRetentionOutput => set_retention;
     put_object_tagging, PutObjectTaggingInput -> PutObjectTaggingOutput => tag_object;
     put_public_access_block, PutPublicAccessBlockInput -> PutPublicAccessBlockOutput => set_access_block;
     upload_part, UploadPartInput -> UploadPartOutput => part;

@@ -8,7 +8,9 @@ use s3s::dto::{
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::error::not_implemented;
+use super::headers::http_date;
 use super::{Front, lifecycle_rules, names};
+use crate::lifecycle::Expiring;
 
 impl Front {
     pub(super) async fn lifecycle(
@@ -51,7 +53,27 @@ impl Front {
     }
 }
 
+/// `x-amz-expiration`: the day and the rule, whose id is URL-encoded.
+pub(super) fn expiration(expiring: &Expiring) -> String {
+    let rule: String = url::form_urlencoded::byte_serialize(expiring.rule.as_bytes()).collect();
+    format!("expiry-date=\"{}\", rule-id=\"{rule}\"", http_date(expiring.at))
+}
+
 /// What Amazon S3 answers and its configuration tools expect where nothing else was asked for.
 fn minimum_object_size() -> TransitionDefaultMinimumObjectSize {
     TransitionDefaultMinimumObjectSize::from_static(TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K)
+}
+
+#[cfg(test)]
+mod tests {
+    use domicile_types::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn an_expiration_names_the_day_and_the_rule() {
+        let expiring = Expiring { at: UnixMillis(1_356_048_000_000), rule: "logs & \"more\"".to_owned() };
+        let expected = "expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\", rule-id=\"logs+%26+%22more%22\"";
+        assert_eq!(expiration(&expiring), expected);
+    }
 }

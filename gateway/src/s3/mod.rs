@@ -33,6 +33,7 @@ mod multipart;
 mod names;
 mod notification;
 mod object;
+mod object_lock;
 mod operations;
 mod overrides;
 mod ranges;

@@ -17,6 +17,7 @@ use super::acl::owner;
 use super::checksum::{self, set_checksum};
 use super::copy::{of_source, source};
 use super::headers::{copy_range, etag, length, object_headers, read_conditions, timestamp, write_conditions};
+use super::lifecycle::expiration;
 use super::listing::{Text, keys_max, non_empty, some};
 use super::lock::protection;
 use super::{Front, body, encryption, names, tagging};
@@ -52,6 +53,8 @@ impl Front {
         let created = self.gateway.create_upload(&caller, create).await?;
         let algorithm = created.checksum_algorithm;
         let output = CreateMultipartUploadOutput {
+            abort_date: created.aborting.as_ref().map(|aborting| timestamp(aborting.at)),
+            abort_rule_id: created.aborting.map(|aborting| aborting.rule),
             bucket: Some(input.bucket),
             checksum_algorithm: algorithm.map(checksum::algorithm_dto),
             checksum_type: algorithm.map(|_| checksum::type_dto(created.full_object_checksum)),
@@ -283,6 +286,7 @@ fn completed(host: &str, bucket: String, key: &str, stored: Stored) -> CompleteM
         e_tag: Some(etag(stored.etag)),
         key: names::echo(key),
         version_id: stored.version.map(|version| version.to_string()),
+        expiration: stored.expiring.as_ref().map(expiration),
         ..CompleteMultipartUploadOutput::default()
     };
     if let Some(stored) = &stored.checksum {

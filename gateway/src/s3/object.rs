@@ -14,6 +14,7 @@ use super::headers::{
     content_range, etag, etag_match, length, millis, object_headers, range, read_conditions, set_object_headers,
     timestamp, write_conditions,
 };
+use super::lifecycle::expiration;
 use super::lock::{protection, set_lock};
 use super::overrides::overrides;
 use super::{Front, body, encryption, names, tagging};
@@ -55,6 +56,7 @@ macro_rules! told {
             parts_count: parts_count(object, $part_number),
             tag_count: tag_count(object),
             version_id: version_id(object),
+            expiration: object.expiring.as_ref().map(expiration),
             ..$output::default()
         };
         // A checksum of the whole beside a part of it would make clients refuse good bytes.
@@ -93,6 +95,7 @@ impl Front {
         let mut output = PutObjectOutput {
             e_tag: Some(etag(stored.etag)),
             version_id: stored.version.map(|version| version.to_string()),
+            expiration: stored.expiring.as_ref().map(expiration),
             ..PutObjectOutput::default()
         };
         if let Some(stored) = &stored.checksum {

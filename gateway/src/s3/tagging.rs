@@ -87,7 +87,8 @@ impl Front {
     }
 }
 
-fn object(bucket: &str, key: &str, version: Option<String>) -> S3Result<GetObject> {
+/// The version that a question about no bytes names.
+pub(super) fn object(bucket: &str, key: &str, version: Option<String>) -> S3Result<GetObject> {
     Ok(GetObject {
         bucket: names::bucket(bucket)?,
         key: names::key(key)?,

@@ -56,6 +56,12 @@ pub struct Held {
 }
 
 impl Held {
+    /// What it is for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Grows each time the lease changes hands or lapses; tickets carry it, so that nodes fence late writers.
     #[must_use]
     pub fn epoch(&self) -> u64 {

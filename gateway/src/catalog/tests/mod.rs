@@ -1,6 +1,7 @@
 //! Tests of the catalog: single behaviours in `objects`, `listings` and `multipart`, all of them together against a model
 //! in `model`.
 
+mod expiry;
 mod listings;
 mod model;
 mod multipart;

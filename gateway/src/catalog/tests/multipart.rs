@@ -237,31 +237,6 @@ fn ten_thousand_parts_complete_in_one_transaction_and_are_read_by_range() {
 }
 
 #[test]
-fn forgotten_uploads_are_given_up_by_age_and_prefix() {
-    run(async {
-        let world = World::new().await;
-        let old = world.create_upload("logs/old").await;
-        let shards = all_shards(&world.part("logs/old", &old, 1, 3).await.unwrap().extent);
-        world.create_upload("data/old").await;
-        world.clock.advance(HOUR_MILLIS);
-        let before = world.now();
-        let young = world.create_upload("logs/young").await;
-        let expire = || world.catalog.expire_uploads(world.stamp(), &world.bucket, "logs/", before);
-        assert_eq!(expire().await.unwrap(), 1);
-        assert_eq!(expire().await.unwrap(), 0);
-        let gone = world.catalog.upload(&world.bucket, &key("logs/old"), old.new.upload).await;
-        assert!(matches!(gone, Err(CatalogError::NoSuchUpload)));
-        assert!(world.catalog.upload(&world.bucket, &key("logs/young"), young.new.upload).await.is_ok());
-        assert_eq!(world.rows(b'u').len(), 2);
-        let mut swept = world.sweep(&[1]).await;
-        swept.sort_unstable();
-        let mut expected = shards;
-        expected.sort_unstable();
-        assert_eq!(swept, expected);
-    });
-}
-
-#[test]
 fn deleting_a_bucket_gives_up_its_uploads() {
     run(async {
         let world = World::new().await;

@@ -30,16 +30,16 @@ impl Gateway {
         tags: &catalog::Tags,
         modified: UnixMillis,
     ) -> Option<Expiring> {
-        self.rules(bucket).await?.expiring(Schedule::default(), key.as_str(), size, tags, modified)
+        self.rules_of(bucket).await?.expiring(Schedule::default(), key.as_str(), size, tags, modified)
     }
 
     /// When an upload that begins now is given up.
     pub(super) async fn aborting(&self, bucket: &Bucket, key: &ObjectKey) -> Option<Expiring> {
-        self.rules(bucket).await?.aborting(Schedule::default(), key.as_str(), self.clock.now())
+        self.rules_of(bucket).await?.aborting(Schedule::default(), key.as_str(), self.clock.now())
     }
 
     /// The rules, for a header beside what has been done already: that they cannot be read now must not undo it.
-    async fn rules(&self, bucket: &Bucket) -> Option<Rules> {
+    async fn rules_of(&self, bucket: &Bucket) -> Option<Rules> {
         match self.catalog.setting(bucket, Setting::Lifecycle).await {
             Ok(rules) => rules,
             Err(error) => {

@@ -46,7 +46,10 @@ impl Gateway {
         let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
         let (bucket, acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
-        let protection = self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?;
+        let stated = request.protection.lock.retention;
+        let mut protection = self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?;
+        // The bucket's default counts from when there is a version to keep: from the completion.
+        protection.lock.retention = stated;
         let operation = OperationKind::CreateMultipartUpload;
         let matter = about(operation, &bucket, &bucket.packs, &classification, Some(request.key.as_str()));
         let permit = self.permit(caller, &matter).await?;
@@ -187,7 +190,7 @@ impl Gateway {
             .await?;
         let UploadRef { key, upload, .. } = &request.upload;
         let requested = request.parts.iter().map(requested_part).collect::<Result<Vec<_>, _>>()?;
-        let plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await? {
+        let mut plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await? {
             PlannedCompletion::Ready(plan) => *plan,
             PlannedCompletion::Completed(done) => {
                 let packs = &bucket.packs;
@@ -205,6 +208,9 @@ impl Gateway {
                 });
             }
         };
+        if bucket.object_lock && plan.upload.new.protection.lock.retention.is_none() {
+            plan.upload.new.protection.lock.retention = self.default_retention(&bucket).await?;
+        }
         if let Some(expected) = request.object_size.filter(|expected| *expected != plan.size) {
             let size = plan.size;
             return Err(Error::InvalidRequest(format!("the parts have {size} bytes, not the {expected} announced")));

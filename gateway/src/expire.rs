@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use domicile_compliance::audit::LoggedIntent;
-use domicile_types::{BucketName, ObjectKey, OperationKind, OutcomeStatus, RequestId, UnixMillis};
+use domicile_types::{BucketName, ObjectKey, OperationKind, RequestId, UnixMillis};
 
 use crate::admin::with_causes;
 use crate::catalog::{
@@ -17,9 +17,12 @@ use crate::catalog::{
     UploadPage, VersionMarker, VersionPage, Walk,
 };
 use crate::lifecycle::{DAY_MILLIS, Facts, Judge, Rules, Schedule, Verdict};
-use crate::objects::{Gateway, Matter, Scope};
+use crate::notify::Happening;
+use crate::objects::{Gateway, Matter, Scope, settle};
 use crate::state::{Held, LeaseName};
 
+/// Who does it, in the log and in messages; and the name of its lease.
+const WORKER: &str = "lifecycle";
 /// How long the lease is taken for; taken anew before every page.
 const LEASE_MILLIS: u64 = 60_000;
 /// Buckets that are read at once.
@@ -62,7 +65,7 @@ enum ExpireError {
 
 async fn lease(gateway: &Gateway) -> Result<Held, ExpireError> {
     let owner = gateway.catalog.process();
-    Ok(gateway.catalog.acquire_lease(&LeaseName::new("lifecycle"), owner, LEASE_MILLIS).await?)
+    Ok(gateway.catalog.acquire_lease(&LeaseName::new(WORKER), owner, LEASE_MILLIS).await?)
 }
 
 /// One look at every bucket, from where the last round stopped.
@@ -195,34 +198,37 @@ async fn end_page(
     let judged: Vec<(ObjectKey, Ending)> = due.iter().map(|due| (due.key.clone(), due.ending)).collect();
     let ended = gateway.catalog.end_versions(stamp, lease, bucket, (Setting::Lifecycle, rules), due).await;
     settle(intent, ended.is_ok());
-    let ended: Vec<Ended> = judged
-        .into_iter()
-        .zip(ended?)
-        .filter_map(|((key, ending), deleted)| deleted.map(|deleted| Ended { key, ending, deleted }))
-        .collect();
-    tracing::info!(bucket = %bucket.name, versions = ended.len(), "ended by lifecycle rules");
-    announce(gateway, bucket, request, &ended);
+    let mut count = 0_usize;
+    for ((key, ending), deleted) in judged.into_iter().zip(ended?) {
+        let Some(deleted) = deleted else { continue };
+        count += 1;
+        announce(gateway, bucket, stamp, (&key, ending), &deleted).await;
+    }
+    tracing::info!(bucket = %bucket.name, versions = count, "ended by lifecycle rules");
     Ok(())
 }
 
-/// A version that has ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    /// Its key.
-    pub(crate) key: ObjectKey,
-    /// How.
-    pub(crate) ending: Ending,
-    /// What the catalog did.
-    pub(crate) deleted: Deleted,
-}
-
-/// Tells those who want to know what has ended: the one place for it.
-fn announce(_gateway: &Gateway, bucket: &Bucket, request: RequestId, ended: &[Ended]) {
-    for each in ended {
-        tracing::debug!(bucket = %bucket.name, request_id = %request, ending = ?each.ending,
-            marker = each.deleted.marker, "a version has ended");
-        let _ = &each.key;
-    }
+/// Tells those whom the bucket's owner wants to know.
+async fn announce(
+    gateway: &Gateway,
+    bucket: &Bucket,
+    stamp: Stamp,
+    (key, ending): (&ObjectKey, Ending),
+    deleted: &Deleted,
+) {
+    let hidden = ending == Ending::Expire && deleted.marker;
+    let happening = Happening {
+        event: if hidden { "LifecycleExpiration:DeleteMarkerCreated" } else { "LifecycleExpiration:Delete" },
+        key,
+        version: deleted.version.map(|version| version.to_string()),
+        packs: &bucket.packs,
+        classification: &bucket.classification,
+        object: None,
+        at: stamp.now,
+        request: stamp.request,
+        principal: WORKER.to_owned(),
+    };
+    gateway.announce(bucket, happening).await;
 }
 
 async fn end_uploads(
@@ -271,12 +277,7 @@ async fn intend(
         nodes: Vec::new(),
     };
     let scope = Scope { epoch: lease.epoch(), ..Scope::default() };
-    Ok(gateway.authorize_background(&bucket.owner, "lifecycle", request, &matter, scope).await?)
-}
-
-fn settle(intent: LoggedIntent, succeeded: bool) {
-    let status = if succeeded { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
-    drop(intent.finish(status, 0, if succeeded { 200 } else { 0 }));
+    Ok(gateway.authorize_background(&bucket.owner, WORKER, request, &matter, scope).await?)
 }
 
 #[cfg(test)]

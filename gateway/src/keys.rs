@@ -156,3 +156,36 @@ fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_key_opens_with_the_second_key_that_it_was_wrapped_under_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::open(&folder.path().join("root.key"), Place::parse("DE").unwrap(), Clock).unwrap();
+        let (tenant, bucket) = (TenantId::parse("tenant-a").unwrap(), BucketName::parse("training").unwrap());
+        let key = ObjectKey::parse("a/b").unwrap();
+        let owner = KeyOwner { tenant: &tenant, bucket: &bucket, key: &key, version: "v" };
+        let (mine, yours) = (SecondKey::from_bytes([1; 32]), SecondKey::from_bytes([2; 32]));
+        let seconds = || {
+            [
+                Second::None,
+                Second::Named("key-1"),
+                Second::Named("key-2"),
+                Second::Customer(&mine),
+                Second::Customer(&yours),
+            ]
+        };
+        for (at, wrapped_under) in seconds().iter().enumerate() {
+            let wrapped = keyring.wrap(&owner, wrapped_under, &keyring.new_data_key());
+            for (tried, second) in seconds().iter().enumerate() {
+                match keyring.unwrap(&owner, second, wrapped.as_bytes()) {
+                    Ok(_) => assert_eq!(at, tried),
+                    Err(error) => assert!(at != tried && error == UnwrapError::WrongKek, "{error}"),
+                }
+            }
+        }
+    }
+}

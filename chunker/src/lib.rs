@@ -35,8 +35,8 @@ pub use crate::buffer::{BufferPool, PooledBuffer};
 pub use crate::encoder::{EncodeError, Encoder, EncoderConfig, SaltSeed};
 pub use crate::erasure::{ReconstructError, reconstruct};
 pub use crate::keys::{
-    DataKey, KEY_BYTES, Kek, ObjectName, RootKey, SecondKey, TenantKey, UnwrapError, WRAPPED_KEY_BYTES, WrapContext, WrappedKey,
-    XNONCE_BYTES, unwrap_data_key, wrap_data_key,
+    DataKey, KEY_BYTES, Kek, ObjectName, RootKey, SecondKey, TenantKey, UnwrapError, WRAPPED_KEY_BYTES, WrapContext,
+    WrappedKey, XNONCE_BYTES, unwrap_data_key, wrap_data_key,
 };
 pub use crate::layout::{
     CHUNK_BYTES, CHUNKS_PER_SHARD, CODED_CHUNK_BYTES, LayoutError, SHARD_ALIGN_BYTES, SHARD_BYTES_MAX,

@@ -78,7 +78,7 @@ pub struct Completed {
     pub size: u64,
     /// When it was committed.
     pub last_modified: UnixMillis,
-    /// Which version it became; none in a bucket without versioning.
+    /// Which version it became; none where versioning was not enabled.
     pub version: Option<VersionId>,
     /// What its data key is wrapped under.
     pub encryption: Encryption,

@@ -97,7 +97,7 @@ pub struct PutCommit {
 pub struct PutOutcome {
     /// When the object was committed.
     pub last_modified: UnixMillis,
-    /// Which version it is; none in a bucket without versioning.
+    /// Which version it is; none where versioning is not enabled, as S3 tells no id of the null version to who writes it.
     pub version: Option<VersionId>,
     /// The object that it replaced, whose bytes are garbage now. A version that is kept is not replaced.
     pub replaced: Option<Removed>,
@@ -254,7 +254,7 @@ pub(super) fn put_head(
     let value = encode(&head)?;
     fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
     tx.put(keys::object(bucket.id, key), value)?;
-    let version = (bucket.versioning != Versioning::Never).then_some(head.version.id());
+    let version = (bucket.versioning == Versioning::Enabled).then_some(head.version.id());
     Ok((head.version, PutOutcome { last_modified: head.last_modified, version, replaced }))
 }
 

@@ -134,6 +134,27 @@ impl Catalog {
         .await
     }
 
+    /// The part of that number of a completed multipart object, and the offset in the object at which it begins. None where
+    /// there is no such part, and for the object of a plain PUT.
+    pub async fn object_part(&self, head: &ObjectHead, number: u16) -> Result<Option<(u64, Part)>, CatalogError> {
+        let Body::Parts(index) = &head.body else { return Ok(None) };
+        let pages = (0_u32..).zip(&index.pages);
+        let Some((page, first)) = pages.take_while(|(_, page)| page.first_number <= number).last() else {
+            return Ok(None);
+        };
+        let (data, mut offset) = (head.data, first.starts_at);
+        self.read(move |view| {
+            for part in part_list(view, data, page)?.parts {
+                if part.number == number {
+                    return Ok(Some((offset, part)));
+                }
+                offset += part.extent.bytes;
+            }
+            Ok(None)
+        })
+        .await
+    }
+
     /// The sealed root of a multipart object's manifest, page by page as it was given at completion.
     pub async fn manifest_root(&self, head: &ObjectHead) -> Result<Vec<Bytes>, CatalogError> {
         let Body::Parts(index) = &head.body else { return Ok(Vec::new()) };

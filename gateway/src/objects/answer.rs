@@ -69,6 +69,8 @@ pub struct ObjectHead {
     pub range: std::ops::Range<u64>,
     /// Whether that would be partial (206).
     pub partial: bool,
+    /// The checksum of the part that was asked for by its number, of the kind that the whole has.
+    pub part_checksum: Option<StoredChecksum>,
 }
 
 /// An object on its way out.
@@ -79,6 +81,8 @@ pub struct ObjectRead {
     pub range: std::ops::Range<u64>,
     /// Whether the answer is partial (206).
     pub partial: bool,
+    /// The checksum of the part that was asked for by its number, of the kind that the whole has.
+    pub part_checksum: Option<StoredChecksum>,
     /// The bytes.
     pub body: BodyStream,
 }
@@ -176,6 +180,17 @@ pub struct PartView {
     pub modified: UnixMillis,
     /// Its checksum.
     pub checksum: Option<Checksum>,
+}
+
+/// What GetObjectAttributes tells.
+#[derive(Debug, Clone)]
+pub struct Attributes {
+    /// What it is.
+    pub object: ObjectView,
+    /// A page of its parts, where it has any.
+    pub parts: Vec<PartView>,
+    /// Whether there are more after the last of them.
+    pub truncated: bool,
 }
 
 /// A page of parts.

@@ -1,7 +1,5 @@
 //! GetObject and HeadObject.
 
-use std::ops::Range;
-
 use domicile_types::{OperationKind, PackId};
 
 use super::access::Wants;
@@ -11,6 +9,7 @@ use super::bucket::settle;
 use super::customer_key::CustomerClaims;
 use super::error::Error;
 use super::gateway::Gateway;
+use super::parts::Piece;
 use super::reader::Reading;
 use super::request::{Caller, GetObject};
 use super::rows::object_view;
@@ -22,8 +21,8 @@ impl Gateway {
     pub async fn get_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectRead, Error> {
         let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
-        let (range, partial) = self.range(&request, &head).await?;
         self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
+        let Piece { range, partial, checksum } = self.piece(&request, &head).await?;
         let object = self.seen(&bucket, &request, &head).await;
         let reading = Reading {
             caller: caller.clone(),
@@ -34,7 +33,7 @@ impl Gateway {
             head,
         };
         let body = self.read_object(reading, range.clone()).await?;
-        Ok(ObjectRead { object, range, partial, body })
+        Ok(ObjectRead { object, range, partial, part_checksum: checksum, body })
     }
 
     /// What GetObject would answer, without the bytes.
@@ -52,8 +51,9 @@ impl Gateway {
         settle(self.authorize(caller, &matter).await?, true);
         self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
         request.conditions.check(&head.object.etag, head.last_modified)?;
-        let (range, partial) = self.range(&request, &head).await?;
-        Ok(ObjectHead { object: self.seen(&bucket, &request, &head).await, range, partial })
+        let Piece { range, partial, checksum } = self.piece(&request, &head).await?;
+        let object = self.seen(&bucket, &request, &head).await;
+        Ok(ObjectHead { object, range, partial, part_checksum: checksum })
     }
 
     /// What a reader is shown of a version.
@@ -146,36 +146,6 @@ impl Gateway {
         // Nor is whoever may not list the bucket's keys.
         self.may_list(caller, &bucket.name, &request.key).await?;
         Err(absence.into())
-    }
-
-    /// The bytes that the request wants, and whether that makes the answer partial.
-    async fn range(&self, request: &GetObject, head: &catalog::ObjectHead) -> Result<(Range<u64>, bool), Error> {
-        let size = head.object.size;
-        match (request.part_number, request.range) {
-            (Some(_), Some(_)) => {
-                Err(Error::InvalidRequest("a range and a part number cannot be asked for together".to_owned()))
-            }
-            (Some(number), None) => Ok((self.part_range(head, number).await?, true)),
-            (None, Some(range)) => Ok((range.resolve(size)?, true)),
-            (None, None) => Ok((0..size, false)),
-        }
-    }
-
-    /// Where part `number` lies. An object put whole is its own part 1.
-    async fn part_range(&self, head: &catalog::ObjectHead, number: u32) -> Result<Range<u64>, Error> {
-        let size = head.object.size;
-        if matches!(head.body, catalog::Body::Whole(_)) {
-            return if number == 1 { Ok(0..size) } else { Err(Error::InvalidPart { part_number: number }) };
-        }
-        let mut start = 0;
-        for span in self.catalog.spans(head, 0..size).await? {
-            let end = start + span.extent.bytes;
-            if u32::from(span.part) == number {
-                return Ok(start..end);
-            }
-            start = end;
-        }
-        Err(Error::InvalidPart { part_number: number })
     }
 }
 

@@ -30,6 +30,7 @@ mod logging;
 mod multipart;
 mod notifications;
 mod object_lock;
+mod parts;
 mod put;
 mod reader;
 pub mod request;

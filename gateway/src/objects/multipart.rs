@@ -6,7 +6,7 @@ use domicile_chunker::{NewManifest, PartEntry, SealId, seal_multipart, seal_part
 use domicile_types::{Classification, DataId, OperationKind, PackId, UploadId};
 
 use super::access::Wants;
-use super::answer::{PartPage, PartView, Stored, StoredChecksum, UploadCreated};
+use super::answer::{PartPage, Stored, StoredChecksum, UploadCreated};
 use super::authorize::Matter;
 use super::bucket::settle;
 use super::copy::Source;
@@ -15,6 +15,7 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
 use super::notifications::Created;
+use super::parts::part_view;
 use super::request::{Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef};
 use super::rows::{
     classify, content_headers, full_object, preconditions, row_algorithm, row_tags, shown_algorithm, shown_checksum,
@@ -298,13 +299,7 @@ impl Gateway {
         settle(intent, listed.is_ok());
         let page = listed?;
         let next_after = page.parts.last().filter(|_| page.truncated).map(|part| u32::from(part.number));
-        let parts = page.parts.into_iter().map(|part| PartView {
-            part_number: u32::from(part.number),
-            size: part.extent.bytes,
-            checksum: part.checksums.first().map(|checksum| shown_checksum(checksum, None).checksum),
-            etag: part.etag,
-            modified: part.last_modified,
-        });
+        let parts = page.parts.into_iter().map(part_view);
         let checksum = page.upload.new.checksum;
         let owner = page.upload.new.protection.acl.and_then(|acl| acl.owner);
         Ok(PartPage {

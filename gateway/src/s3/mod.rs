@@ -9,6 +9,7 @@
 mod access;
 mod acl;
 mod admission;
+mod attributes;
 mod auth;
 mod body;
 mod bridge;

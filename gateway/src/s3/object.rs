@@ -1,10 +1,9 @@
 //! Objects: put, get, head, attributes, delete.
 
 use s3s::dto::{
-    Checksum as ChecksumDto, ChecksumMode, Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,
-    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectAttributes, ObjectIdentifier,
-    PutObjectInput, PutObjectOutput, StorageClass,
+    ChecksumMode, Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
+    DeletedObject, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectIdentifier,
+    PutObjectInput, PutObjectOutput,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
@@ -18,7 +17,7 @@ use super::lifecycle::expiration;
 use super::lock::{protection, set_lock};
 use super::overrides::overrides;
 use super::{Front, body, encryption, names, tagging};
-use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec, ReadConditions};
+use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec};
 
 /// Keys in one DeleteObjects request, at the most.
 const DELETES_MAX: usize = 1000;
@@ -63,6 +62,10 @@ macro_rules! told {
         if let Some(stored) = shown(object, $checksum_mode.as_ref(), $answer.partial) {
             set_checksum!(output, stored.checksum.algorithm, checksum::stored_text(stored));
             output.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
+        } else if let Some(part) = $answer.part_checksum.as_ref().filter(|_| is_asked($checksum_mode.as_ref())) {
+            // The value is over the part's bytes alone; the kind says how the whole's came about.
+            set_checksum!(output, part.checksum.algorithm, checksum::text(&part.checksum));
+            output.checksum_type = Some(checksum::type_dto(part.composite_parts.is_none()));
         }
         set_lock!(output, object.protection.lock);
         let mut headers = object.headers.clone();
@@ -128,49 +131,6 @@ impl Front {
         let mut response = encryption::told(output, &head.object.protection.encryption, &caller);
         response.status = head.partial.then_some(http::StatusCode::PARTIAL_CONTENT);
         Ok(response)
-    }
-
-    pub(super) async fn attributes(
-        &self,
-        request: S3Request<GetObjectAttributesInput>,
-    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-        let caller = names::caller(&request)?;
-        let input = request.input;
-        let get = GetObject {
-            bucket: names::bucket(&input.bucket)?,
-            key: names::key(&input.key)?,
-            version: names::version(input.version_id.as_deref())?,
-            range: None,
-            part_number: None,
-            conditions: ReadConditions::default(),
-        };
-        let object = self.gateway.head_object(&caller, get).await?.object;
-        // SDKs send one header with a list, or one header for each.
-        let wants = |name: &str| {
-            let mut asked = input.object_attributes.iter().flat_map(|list| list.as_str().split(','));
-            asked.any(|attribute| attribute.trim() == name)
-        };
-        let mut output = GetObjectAttributesOutput {
-            last_modified: Some(timestamp(object.modified)),
-            version_id: version_id(&object),
-            ..GetObjectAttributesOutput::default()
-        };
-        output.e_tag = wants(ObjectAttributes::ETAG).then(|| etag(object.etag.clone()));
-        output.object_size = wants(ObjectAttributes::OBJECT_SIZE).then(|| length(object.size));
-        output.storage_class =
-            wants(ObjectAttributes::STORAGE_CLASS).then(|| StorageClass::from_static(StorageClass::STANDARD));
-        if let Some(parts) = object.parts_count.filter(|_| wants(ObjectAttributes::OBJECT_PARTS)) {
-            let total_parts_count = i32::try_from(parts).ok();
-            output.object_parts =
-                Some(GetObjectAttributesParts { total_parts_count, ..GetObjectAttributesParts::default() });
-        }
-        if let Some(stored) = object.checksum.as_ref().filter(|_| wants(ObjectAttributes::CHECKSUM)) {
-            let mut dto = ChecksumDto::default();
-            set_checksum!(dto, stored.checksum.algorithm, checksum::stored_text(stored));
-            dto.checksum_type = Some(checksum::type_dto(stored.composite_parts.is_none()));
-            output.checksum = Some(dto);
-        }
-        Ok(S3Response::new(output))
     }
 
     pub(super) async fn delete(
@@ -272,7 +232,7 @@ fn size(bytes: i64) -> S3Result<u64> {
     u64::try_from(bytes).map_err(|_| S3Error::with_message(S3ErrorCode::InvalidArgument, "a size is not negative"))
 }
 
-fn version_id(object: &ObjectView) -> Option<String> {
+pub(super) fn version_id(object: &ObjectView) -> Option<String> {
     object.version.map(|version| version.to_string())
 }
 
@@ -291,8 +251,11 @@ fn shown<'a>(
     mode: Option<&ChecksumMode>,
     partial: bool,
 ) -> Option<&'a crate::objects::StoredChecksum> {
-    let asked = mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case(ChecksumMode::ENABLED));
-    object.checksum.as_ref().filter(|_| asked && !partial)
+    object.checksum.as_ref().filter(|_| is_asked(mode) && !partial)
+}
+
+fn is_asked(mode: Option<&ChecksumMode>) -> bool {
+    mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case(ChecksumMode::ENABLED))
 }
 
 fn tag_count(object: &ObjectView) -> Option<i32> {

@@ -222,6 +222,11 @@ fn ten_thousand_parts_complete_in_one_transaction_and_are_read_by_range() {
         assert_eq!(spans[0].range, 5 * MIB - 1..5 * MIB);
         let all = world.catalog.spans(&head, 0..u64::MAX).await.unwrap();
         assert_eq!(all.len(), 10_000);
+        for number in [1, 600, 601, 10_000] {
+            let (offset, part) = world.catalog.object_part(&head, number).await.unwrap().unwrap();
+            assert_eq!((offset, part.number), (5 * MIB * (u64::from(number) - 1), number));
+        }
+        assert_eq!(world.catalog.object_part(&head, 0).await.unwrap(), None);
         let (parts, more) = world.catalog.object_parts(&head, 9_998, 10).await.unwrap();
         assert_eq!((parts.iter().map(|part| part.number).collect::<Vec<_>>(), more), (vec![9_999, 10_000], false));
         // The parts' own rows are leftovers of the upload now: sweeping them takes away no shard.

@@ -116,7 +116,9 @@ pub(super) fn bucket_permission(action: &str) -> Option<Permission> {
 /// What an object's list must grant for an action.
 pub(super) fn object_permission(action: &str) -> Option<Permission> {
     Some(match action {
-        "s3:GetObject" | "s3:GetObjectVersion" => Permission::Read,
+        "s3:GetObject" | "s3:GetObjectVersion" | "s3:GetObjectAttributes" | "s3:GetObjectVersionAttributes" => {
+            Permission::Read
+        }
         "s3:GetObjectAcl" | "s3:GetObjectVersionAcl" => Permission::ReadAcp,
         "s3:PutObjectAcl" | "s3:PutObjectVersionAcl" => Permission::WriteAcp,
         _ => return None,

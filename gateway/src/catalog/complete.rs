@@ -319,6 +319,7 @@ fn head_of(
         data: new.data,
         upload: new.upload,
         body: Body::Parts(index),
+        sealed_as: None,
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::{Bucket, same_bucket};
 use super::garbage::Debris;
 use super::object::{Body, ObjectHead, Preconditions};
+use super::share::was_last_sharer;
 use super::version::{VersionEntry, VersionId, Versioning, tail_of};
 use super::versions::{Change, newest};
 use super::{Catalog, CatalogError, Stamp, compact, garbage};
@@ -179,7 +180,7 @@ pub(super) fn delete_one(
     Ok(Deleted { removed, version: Some(next.id()), marker: true })
 }
 
-/// Makes garbage of an object's body. Its head is the caller's to delete or to overwrite.
+/// Makes garbage of an object's body, unless other versions share it. Its head is the caller's to delete or to overwrite.
 pub(super) fn discard_object(
     tx: &mut Tx<'_>,
     bucket: &Bucket,
@@ -190,6 +191,8 @@ pub(super) fn discard_object(
         Body::Whole(extent) => Debris::Extent(extent.id),
         Body::Parts(_) => Debris::Parts,
     };
-    garbage::discard(tx, &bucket.origin(), head.data, debris, due)?;
+    if was_last_sharer(tx, head.data)? {
+        garbage::discard(tx, &bucket.origin(), head.data, debris, due)?;
+    }
     Ok(Removed { data: head.data, size: head.object.size, etag: head.object.etag.clone() })
 }

@@ -16,6 +16,7 @@
 //! s extent-id page                      sealed records of an extent page that are too large for its row
 //! w extent-id                           extent being written
 //! h webhook 00 due id                   message to a webhook, by the time it is to be sent
+//! d data-id                             how many versions beyond one share a body
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
 //! l name                                lease (see `state`)
@@ -124,6 +125,10 @@ pub(super) fn roots(data: DataId) -> Vec<u8> {
 
 pub(super) fn root_page(data: DataId, page: u32) -> Vec<u8> {
     row(b'r', &[data.as_bytes(), &page.to_be_bytes()])
+}
+
+pub(super) fn sharers(data: DataId) -> Vec<u8> {
+    row(b'd', &[data.as_bytes()])
 }
 
 pub(super) fn extent(extent: ExtentId) -> Vec<u8> {

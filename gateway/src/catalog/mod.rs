@@ -38,6 +38,7 @@ mod protection;
 mod put;
 mod read;
 mod settings;
+mod share;
 mod token;
 mod upload;
 mod version;
@@ -71,6 +72,7 @@ pub use protection::{Encryption, Lock, Protection, Retention, RetentionMode};
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
 pub use settings::{Setting, StoredSetting};
+pub use share::{SealedAs, ShareSource, SharingCopy};
 pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };

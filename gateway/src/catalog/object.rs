@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::Tags;
 use super::extent::Extent;
 use super::protection::Protection;
+use super::share::SealedAs;
 use super::version::{Version, VersionEntry};
 use super::{CatalogError, compact};
 use crate::state::StoredRow;
@@ -141,11 +142,13 @@ pub struct ObjectHead {
     pub upload: UploadId,
     /// Where its bytes are.
     pub body: Body,
+    /// What its manifest was sealed as, where the version shares the body of another; else the version's own name.
+    pub sealed_as: Option<SealedAs>,
 }
 
 impl StoredRow for ObjectHead {
     const NAME: &'static str = "object";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 }
 
 /// Which ETags a condition names.

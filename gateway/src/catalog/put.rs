@@ -172,6 +172,7 @@ impl Catalog {
             data: pending.data,
             upload: pending.upload,
             body: Body::Whole(shape),
+            sealed_as: None,
         };
         self.write(once, move |tx| {
             let bucket = unchanged_bucket(tx, &given)?;

@@ -25,9 +25,10 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 
 /// The tour, in Python.
-const TOUR: [(&str, &[u8]); 6] = [
+const TOUR: [(&str, &[u8]); 7] = [
     (TOUR_FILE, include_bytes!("tour/tour.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
+    ("copies.py", include_bytes!("tour/copies.py")),
     ("dataset.py", include_bytes!("tour/dataset.py")),
     ("law.py", include_bytes!("tour/law.py")),
     ("evidence.py", include_bytes!("tour/evidence.py")),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use domicile_types::UnixMillis;
 
 use super::error::Error;
-use super::request::{EtagMatch, RangeSpec, ReadConditions};
+use super::request::{EtagMatch, IfRange, RangeSpec, ReadConditions};
 
 impl EtagMatch {
     /// Whether an object with this tag (without quotes) matches. Strong comparison; weak tags never match.
@@ -38,6 +38,19 @@ impl ReadConditions {
                 Err(Error::NotModified { etag: etag.to_owned() })
             }
             None => Ok(()),
+        }
+    }
+}
+
+impl ReadConditions {
+    /// Whether a range is meant of the object as it is: else the client would piece two versions of it together.
+    #[must_use]
+    pub fn range_is_meant(&self, etag: &str, modified: UnixMillis) -> bool {
+        match &self.if_range {
+            None => true,
+            Some(IfRange::Etag(known)) => known == etag,
+            Some(IfRange::Modified(date)) => date.0 / 1000 == modified.0 / 1000,
+            Some(IfRange::Nothing) => false,
         }
     }
 }
@@ -93,6 +106,19 @@ mod tests {
             ..Default::default()
         };
         assert!(conditions.check("a", UnixMillis(1_000)).is_ok());
+    }
+
+    #[test]
+    fn a_range_is_meant_of_the_version_that_the_client_knows() {
+        let meant = |known| {
+            let conditions = ReadConditions { if_range: known, ..Default::default() };
+            conditions.range_is_meant("a", UnixMillis(7_999))
+        };
+        assert!(meant(None) && meant(Some(IfRange::Etag("a".to_owned()))));
+        assert!(meant(Some(IfRange::Modified(UnixMillis(7_000)))));
+        for other in [IfRange::Etag("b".to_owned()), IfRange::Modified(UnixMillis(8_000)), IfRange::Nothing] {
+            assert!(!meant(Some(other)));
+        }
     }
 
     #[test]

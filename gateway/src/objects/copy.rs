@@ -1,15 +1,19 @@
 //! CopyObject and UploadPartCopy: a read and a write in one, under the packs of both ends.
 //!
-//! Bytes are decrypted and sealed anew for their new place. What the source brought along stays with the copy: its
+//! Bytes are decrypted and sealed anew for their new place, unless the copy can share what is stored ([`super::share`]). What
+//! the source brought along stays with the copy: its
 //! classification, unless the new tags state another, and its packs, so that no copy launders data into laxer rules.
 
-use domicile_types::{Classification, OperationKind, PackId};
+use std::ops::Range;
+
+use domicile_types::{Classification, ObjectKey, OperationKind, PackId};
 
 use super::access::Wants;
 use super::answer::Stored;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::get::packs_of;
+use super::multipart::PartBody;
 use super::put::Identity;
 use super::reader::Reading;
 use super::request::{BodyStream, Caller, CopyObject, CopyPart, ExpectedDigests, GetObject, Tags};
@@ -20,14 +24,22 @@ use crate::catalog::{Bucket, ObjectHead, Protection, VersionId};
 /// The largest object that CopyObject takes, S3's limit; larger ones are copied part by part.
 const COPY_BYTES_MAX: u64 = 5 << 30;
 
-/// The reading half of a copy.
+/// The reading half of a copy, before any byte is read.
 pub(super) struct Source {
-    pub(super) body: BodyStream,
-    pub(super) bytes: u64,
+    pub(super) bucket: Bucket,
+    pub(super) key: ObjectKey,
+    pub(super) range: Range<u64>,
     pub(super) head: ObjectHead,
     /// The version's id, where its bucket has versioning.
     pub(super) version: Option<VersionId>,
+    /// Its own, and those of the bucket that the copy comes to.
     pub(super) packs: Vec<PackId>,
+}
+
+impl Source {
+    fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
 }
 
 impl Gateway {
@@ -50,8 +62,8 @@ impl Gateway {
                 "a copy of an object onto itself must replace its metadata or tags".to_owned(),
             ));
         }
-        let source = self.open_source(caller, request.source, &bucket).await?;
-        if source.bytes > COPY_BYTES_MAX {
+        let source = self.source(caller, request.source, &bucket).await?;
+        if source.bytes() > COPY_BYTES_MAX {
             return Err(Error::EntityTooLarge { limit: COPY_BYTES_MAX });
         }
         let object = &source.head.object;
@@ -67,10 +79,14 @@ impl Gateway {
             protection: self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?,
             conditions: preconditions(&request.conditions),
         };
+        if let Some(stored) = self.share(caller, &source, &identity, request.checksum_algorithm).await? {
+            return Ok((stored, source.version));
+        }
         let kept = object.checksums.first().map(|checksum| super::rows::shown_algorithm(checksum.algorithm));
         let algorithm = request.checksum_algorithm.or(kept);
         let expected = ExpectedDigests { algorithm, ..ExpectedDigests::default() };
-        let incoming = Incoming { body: source.body, content_length: Some(source.bytes), expected };
+        let body = self.read_source(caller, &source).await?;
+        let incoming = Incoming { body, content_length: Some(source.bytes()), expected };
         let stored = self.put_whole(caller, OperationKind::CopyObject, identity, incoming).await?;
         Ok((stored, source.version))
     }
@@ -80,15 +96,17 @@ impl Gateway {
         let bucket = self
             .bucket_for(caller, &request.upload.bucket, &Wants::new("s3:PutObject").key(&request.upload.key))
             .await?;
-        let source = self.open_source(caller, request.source, &bucket).await?;
-        let (version, operation) = (source.version, OperationKind::CopyObject);
-        let stored =
-            self.write_part(caller, &bucket, &request.upload, request.part_number, operation, source.into()).await?;
-        Ok((stored, version))
+        let source = self.source(caller, request.source, &bucket).await?;
+        let (body, expected) = (self.read_source(caller, &source).await?, ExpectedDigests::default());
+        let incoming = Incoming { body, content_length: Some(source.bytes()), expected };
+        let body = PartBody { incoming, packs: source.packs };
+        let operation = OperationKind::CopyObject;
+        let stored = self.write_part(caller, &bucket, &request.upload, request.part_number, operation, body).await?;
+        Ok((stored, source.version))
     }
 
-    /// Begins to read what is to be copied into `bucket`, under the packs of both.
-    async fn open_source(&self, caller: &Caller, request: GetObject, bucket: &Bucket) -> Result<Source, Error> {
+    /// What is to be copied into `bucket`, if its conditions hold.
+    async fn source(&self, caller: &Caller, request: GetObject, bucket: &Bucket) -> Result<Source, Error> {
         let wants = Wants::new("s3:GetObject").key(&request.key).version(request.version).of_source();
         let (from, head) = self.row_for(caller, &request, &wants).await?;
         self.try_key(caller, &caller.encryption.source, &from, &request, &head).await?;
@@ -103,17 +121,21 @@ impl Gateway {
         };
         let mut packs = packs_of(&from, &head);
         packs.extend(bucket.packs.iter().filter(|pack| !packs.contains(pack)).cloned().collect::<Vec<_>>());
+        let version = shown_version(&from, &head);
+        Ok(Source { bucket: from, key: request.key, range, head, version, packs })
+    }
+
+    /// Begins to read it, under the packs of both ends.
+    async fn read_source(&self, caller: &Caller, source: &Source) -> Result<BodyStream, Error> {
         let reading = Reading {
             caller: caller.clone(),
             operation: OperationKind::CopyObject,
-            packs: packs.clone(),
-            bucket: from,
-            key: request.key,
-            head: head.clone(),
+            packs: source.packs.clone(),
+            bucket: source.bucket.clone(),
+            key: source.key.clone(),
+            head: source.head.clone(),
         };
-        let version = shown_version(&reading.bucket, &head);
-        let bytes = range.end - range.start;
-        Ok(Source { body: self.read_object(reading, range).await?, bytes, head, version, packs })
+        self.read_object(reading, source.range.clone()).await
     }
 }
 

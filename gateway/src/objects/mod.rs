@@ -37,6 +37,7 @@ pub mod request;
 mod rows;
 mod sender;
 mod settings;
+mod share;
 mod tags;
 mod versions;
 mod whereabouts;

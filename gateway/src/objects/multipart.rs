@@ -9,7 +9,6 @@ use super::access::Wants;
 use super::answer::{PartPage, Stored, StoredChecksum, UploadCreated};
 use super::authorize::Matter;
 use super::bucket::settle;
-use super::copy::Source;
 use super::digest::{composite_checksum, full_object_checksum, multipart_etag};
 use super::error::Error;
 use super::gateway::Gateway;
@@ -30,15 +29,8 @@ use crate::keys::KeyOwner;
 
 /// A body for a part, with the packs that it brings along from elsewhere.
 pub(super) struct PartBody {
-    incoming: Incoming,
-    packs: Vec<PackId>,
-}
-
-impl From<Source> for PartBody {
-    fn from(source: Source) -> Self {
-        let incoming = Incoming { body: source.body, content_length: Some(source.bytes), expected: Default::default() };
-        Self { incoming, packs: source.packs }
-    }
+    pub(super) incoming: Incoming,
+    pub(super) packs: Vec<PackId>,
 }
 
 impl Gateway {

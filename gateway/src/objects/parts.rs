@@ -33,8 +33,10 @@ impl Gateway {
                 Err(Error::InvalidRequest("a range and a part number cannot be asked for together".to_owned()))
             }
             (Some(number), None) => self.part(head, number).await,
-            (None, Some(range)) => Ok(Piece { range: range.resolve(size)?, partial: true, checksum: None }),
-            (None, None) => Ok(Piece { range: 0..size, partial: false, checksum: None }),
+            (None, Some(range)) if request.conditions.range_is_meant(&head.object.etag, head.last_modified) => {
+                Ok(Piece { range: range.resolve(size)?, partial: true, checksum: None })
+            }
+            (None, _) => Ok(Piece { range: 0..size, partial: false, checksum: None }),
         }
     }
 

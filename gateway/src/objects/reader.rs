@@ -143,7 +143,17 @@ impl OpenObject {
         let head = head.ok_or_else(|| missing("the head of the manifest"))?;
         let version = version_of(&self.reading.head);
         let owner = owner(&self.reading, &version);
-        let manifest = open_manifest(&self.data_key, &owner.name(), &head);
+        // A copy that shares its body shares the manifest, which bears the name of the first.
+        let manifest = match &self.reading.head.sealed_as {
+            None => open_manifest(&self.data_key, &owner.name(), &head),
+            Some(first) => {
+                let key =
+                    ObjectKey::parse(&first.key).map_err(|source| internal("reading a manifest's name", source))?;
+                let version = first.upload.to_string();
+                let first = KeyOwner { bucket: &first.bucket, key: &key, version: &version, ..owner };
+                open_manifest(&self.data_key, &first.name(), &head)
+            }
+        };
         manifest.map(Some).map_err(|source| internal("opening the manifest", source))
     }
 

@@ -187,6 +187,19 @@ pub struct ReadConditions {
     pub if_modified_since: Option<UnixMillis>,
     /// `If-Unmodified-Since`.
     pub if_unmodified_since: Option<UnixMillis>,
+    /// `If-Range`: where it does not hold, the range is not meant, and the whole is answered.
+    pub if_range: Option<IfRange>,
+}
+
+/// What `If-Range` knows of the object (RFC 9110 section 13.1.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfRange {
+    /// Its entity tag, without quotes.
+    Etag(String),
+    /// Its date of modification.
+    Modified(UnixMillis),
+    /// Nothing that could be compared strongly.
+    Nothing,
 }
 
 /// The conditional headers of writes.

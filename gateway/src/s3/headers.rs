@@ -4,7 +4,7 @@ use domicile_types::UnixMillis;
 use s3s::dto::{ETag, ETagCondition, Range, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::objects::{EtagMatch, ObjectHeaders, RangeSpec, ReadConditions, WriteConditions};
+use crate::objects::{EtagMatch, IfRange, ObjectHeaders, RangeSpec, ReadConditions, WriteConditions};
 
 /// The longest user metadata, names and values together, in bytes (Amazon S3's user guide, "Object metadata").
 const USER_METADATA_BYTES_MAX: usize = 2 * 1024;
@@ -89,7 +89,22 @@ pub(super) fn read_conditions(
         if_none_match: if_none_match.map(etag_match),
         if_modified_since: if_modified_since.map(millis),
         if_unmodified_since: if_unmodified_since.map(millis),
+        if_range: None,
     }
+}
+
+/// `If-Range`, which the protocol crate leaves out.
+pub(super) fn if_range(headers: &http::HeaderMap) -> Option<IfRange> {
+    let value = headers.get(http::header::IF_RANGE)?;
+    let Ok(text) = value.to_str().map(str::trim) else { return Some(IfRange::Nothing) };
+    if let Some(tag) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return Some(IfRange::Etag(tag.to_owned()));
+    }
+    // A weak tag is no date, either.
+    Some(match Timestamp::parse(TimestampFormat::HttpDate, text) {
+        Ok(date) => IfRange::Modified(millis(date)),
+        Err(_) => IfRange::Nothing,
+    })
 }
 
 /// The conditions of a write.
@@ -179,6 +194,20 @@ mod tests {
         };
         assert!(with(2048).is_ok());
         assert_eq!(with(2049).unwrap_err().code(), &S3ErrorCode::MetadataTooLarge);
+    }
+
+    #[test]
+    fn if_range_is_a_strong_tag_or_a_date() {
+        let read = |text: &str| {
+            let headers = [(http::header::IF_RANGE, text.parse().unwrap())].into_iter().collect();
+            if_range(&headers)
+        };
+        assert_eq!(read("\"abc\""), Some(IfRange::Etag("abc".to_owned())));
+        assert_eq!(read("Thu, 01 Jan 1970 00:00:07 GMT"), Some(IfRange::Modified(UnixMillis(7_000))));
+        for nothing in ["W/\"abc\"", "abc", ""] {
+            assert_eq!(read(nothing), Some(IfRange::Nothing), "{nothing}");
+        }
+        assert_eq!(if_range(&http::HeaderMap::new()), None);
     }
 
     #[test]

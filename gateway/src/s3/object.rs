@@ -10,21 +10,21 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::checksum::{self, set_checksum};
 use super::error::code_and_message;
 use super::headers::{
-    content_range, etag, etag_match, length, millis, object_headers, range, read_conditions, set_object_headers,
+    content_range, etag, etag_match, if_range, length, millis, object_headers, range, read_conditions, set_object_headers,
     timestamp, write_conditions,
 };
 use super::lifecycle::expiration;
 use super::lock::{protection, set_lock};
 use super::overrides::overrides;
 use super::{Front, body, encryption, names, tagging};
-use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec};
+use crate::objects::{DeleteTarget, GetObject, ObjectView, PutObject, RangeSpec, ReadConditions};
 
 /// Keys in one DeleteObjects request, at the most.
 const DELETES_MAX: usize = 1000;
 
 /// What GetObject and HeadObject ask for, which the protocol crate states in two types with the same fields.
 macro_rules! wanted {
-    ($input:expr) => {{
+    ($input:expr, $headers:expr) => {{
         let (range, part_number) = piece($input.range, $input.part_number)?;
         GetObject {
             bucket: names::bucket(&$input.bucket)?,
@@ -32,12 +32,15 @@ macro_rules! wanted {
             version: names::version($input.version_id.as_deref())?,
             range,
             part_number,
-            conditions: read_conditions(
-                $input.if_match.take(),
-                $input.if_none_match.take(),
-                $input.if_modified_since.take(),
-                $input.if_unmodified_since.take(),
-            ),
+            conditions: ReadConditions {
+                if_range: if_range(&$headers),
+                ..read_conditions(
+                    $input.if_match.take(),
+                    $input.if_none_match.take(),
+                    $input.if_modified_since.take(),
+                    $input.if_unmodified_since.take(),
+                )
+            },
         }
     }};
 }
@@ -112,7 +115,7 @@ impl Front {
         let caller = names::caller(&request)?;
         let mut input = request.input;
         let overrides = overrides!(input, &caller)?;
-        let get = wanted!(input);
+        let get = wanted!(input, request.headers);
         let part_number = get.part_number;
         let read = self.gateway.get_object(&caller, get).await?;
         let mut output = told!(GetObjectOutput, input.checksum_mode, part_number, overrides, read);
@@ -124,7 +127,7 @@ impl Front {
         let caller = names::caller(&request)?;
         let mut input = request.input;
         let overrides = overrides!(input, &caller)?;
-        let get = wanted!(input);
+        let get = wanted!(input, request.headers);
         let part_number = get.part_number;
         let head = self.gateway.head_object(&caller, get).await?;
         let output = told!(HeadObjectOutput, input.checksum_mode, part_number, overrides, head);

@@ -6,6 +6,7 @@ mod listings;
 mod model;
 mod multipart;
 mod objects;
+mod sharing;
 mod sweeping;
 mod versions;
 mod versions_model;

@@ -23,6 +23,7 @@ enum End {
 #[derive(Debug, Clone)]
 enum Step {
     Put { key: String, create_only: bool, end: End },
+    Copy { from: String, to: String },
     Delete { key: String },
     DeleteMany { keys: Vec<String> },
     CreateUpload { key: String },
@@ -47,6 +48,7 @@ fn a_step() -> impl Strategy<Value = Step> {
     let upload = 0..4_usize;
     prop_oneof![
         8 => (a_key(), any::<bool>(), an_end()).prop_map(|(key, create_only, end)| Step::Put { key, create_only, end }),
+        4 => (a_key(), a_key()).prop_map(|(from, to)| Step::Copy { from, to }),
         3 => a_key().prop_map(|key| Step::Delete { key }),
         1 => prop::collection::vec(a_key(), 1..5).prop_map(|keys| Step::DeleteMany { keys }),
         2 => a_key().prop_map(|key| Step::CreateUpload { key }),
@@ -111,6 +113,7 @@ impl Run {
     async fn step(&mut self, step: Step) -> Checked {
         match step {
             Step::Put { key, create_only, end } => self.put(key, create_only, end).await,
+            Step::Copy { from, to } => self.copy(&from, to).await,
             Step::Delete { key } => {
                 let removed = self.world().delete(&key).await.unwrap().removed.map(|removed| removed.etag);
                 prop_assert_eq!(removed, self.objects.remove(&key).map(|object| object.etag));
@@ -175,6 +178,17 @@ impl Run {
         } else {
             self.forgotten.push(extent);
         }
+        Ok(())
+    }
+
+    async fn copy(&mut self, from: &str, to: String) -> Checked {
+        let Some(ModelObject { extents, .. }) = self.objects.get(from).cloned() else { return Ok(()) };
+        let (world, etag) = (self.world(), format!("copy-{}", self.ledger.len()));
+        let source = world.source(from).await;
+        let outcome = world.share(&source, &to, &etag).await.unwrap().unwrap();
+        let replaced = outcome.replaced.map(|replaced| replaced.etag);
+        prop_assert_eq!(replaced, self.objects.get(&to).map(|object| object.etag.clone()));
+        self.objects.insert(to, ModelObject { etag, extents });
         Ok(())
     }
 
@@ -315,10 +329,14 @@ impl Run {
         let live: BTreeSet<ExtentId> = self.live().map(|extent| extent.id).collect();
         let gone = self.ledger.iter().filter(|extent| !live.contains(&extent.id));
         prop_assert_eq!(&self.swept, &gone.flat_map(all_shards).collect());
-        let pages: usize = self.live().map(|extent| usize::try_from(extent.pages()).unwrap()).sum();
+        let live: BTreeMap<ExtentId, u32> = self.live().map(|extent| (extent.id, extent.pages())).collect();
+        let pages: usize = live.values().map(|pages| usize::try_from(*pages).unwrap()).sum();
+        let mut sharers: BTreeMap<ExtentId, usize> = BTreeMap::new();
+        self.objects.values().for_each(|object| *sharers.entry(object.extents[0].id).or_default() += 1);
+        let shared = sharers.values().filter(|sharers| **sharers > 1).count();
         let parts: usize = self.uploads.iter().map(|upload| upload.parts.len()).sum();
-        let counted = [b's', b'e', b'w', b'g', b'p', b'u', b'o'].map(|table| world.rows(table).len());
-        prop_assert_eq!(counted, [0, pages, 0, 0, parts, self.uploads.len(), self.objects.len()]);
+        let counted = [b's', b'e', b'w', b'g', b'p', b'u', b'o', b'd'].map(|table| world.rows(table).len());
+        prop_assert_eq!(counted, [0, pages, 0, 0, parts, self.uploads.len(), self.objects.len(), shared]);
         Ok(())
     }
 }

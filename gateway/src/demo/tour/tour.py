@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 
+import copies
 import dataset
 import evidence
 import faults
@@ -22,7 +23,7 @@ def steps():
     """Every step in its order: later ones use what earlier ones stored."""
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
-    return [*dataset.STEPS, *law.STEPS, *evidences, *faults.STEPS, stale]
+    return [*dataset.STEPS, *law.STEPS, *copies.STEPS, *evidences, *faults.STEPS, stale]
 
 
 def main(data_dir, program):

@@ -10,8 +10,8 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::checksum::{self, set_checksum};
 use super::error::code_and_message;
 use super::headers::{
-    content_range, etag, etag_match, if_range, length, millis, object_headers, range, read_conditions, set_object_headers,
-    timestamp, write_conditions,
+    content_range, etag, etag_match, if_range, length, millis, object_headers, range, read_conditions,
+    set_object_headers, timestamp, write_conditions,
 };
 use super::lifecycle::expiration;
 use super::lock::{protection, set_lock};

@@ -11,7 +11,7 @@ mod build;
 mod machine;
 mod python;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +24,7 @@ usage: cargo xtask <command>
   demo [--check] [args..]   build, then run `domicile demo --data-dir target/demo` in the foreground;
                             --check runs the tour with real clients and exits 0 only if every step held
   test [filter]             check the format, build, run every test (or those whose name contains the filter)
+  fuzz [target] [inputs]    mutated inputs for the decoders that face the network: of one or of all, a million unless told otherwise
   bench [args..]            build, then run the benchmarks and print their table
   lint                      clippy over the workspace, warnings refused (compiles the dependencies in another form:
                             some ten minutes the first time, hence not part of test)
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let done = match command.to_str() {
         Some("demo") => demo(&rest),
         Some("test") => test(&rest),
+        Some("fuzz") => fuzz(&rest),
         Some("bench") => bench(&rest),
         Some("lint") => lint(),
         Some("" | "help" | "--help" | "-h") => {
@@ -107,6 +109,20 @@ fn test(arguments: &[OsString]) -> Result<()> {
     let mut command = workspace.cargo("test");
     // Cargo's own closing lines are the last of the output; nothing may follow them.
     command.arg("--no-fail-fast").args(arguments).env(python::VARIABLE, python).env("DOMICILE_BIN", binary);
+    workspace.become_command(&mut command)
+}
+
+fn fuzz(arguments: &[OsString]) -> Result<()> {
+    let workspace = Workspace::find()?;
+    machine::provide(&machine::BUILD)?;
+    let is_number = |argument: &&OsString| argument.to_str().is_some_and(|text| text.parse::<u64>().is_ok());
+    let inputs = arguments.iter().find(is_number);
+    let mut command = workspace.cargo("test");
+    command.args(["--test", "fuzz", "--", "--nocapture"]);
+    command.env("DOMICILE_FUZZ_INPUTS", inputs.map_or(OsStr::new("1000000"), OsString::as_os_str));
+    if let Some(target) = arguments.iter().find(|argument| !is_number(argument)) {
+        command.env("DOMICILE_FUZZ_TARGET", target);
+    }
     workspace.become_command(&mut command)
 }
 

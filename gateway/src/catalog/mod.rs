@@ -29,6 +29,8 @@ mod delete;
 mod error;
 mod expiry;
 mod extent;
+#[doc(hidden)]
+pub mod fuzzing;
 mod garbage;
 mod keys;
 mod listing;

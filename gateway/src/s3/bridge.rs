@@ -22,6 +22,7 @@ use super::body::ClientLeft;
 use super::cors::{self, Sharing};
 use super::form::{self, Forms};
 use super::journal::{Entry, Journal};
+use super::markup::Markup;
 use super::{checksum, error};
 use crate::clock::Clock;
 use crate::objects::digest::BodyDigests;
@@ -130,6 +131,7 @@ async fn call(
     arrival: Arrival,
 ) -> (s3s::HttpResponse, bool) {
     let form = form::is_form(request.method(), checksum::text_header(request.headers(), "content-type"));
+    let markup = is_document(&request, form).then(Markup::default);
     let claims = match document_claims(&request) {
         Ok(claims) => claims,
         Err(refusal) => return (error_answer(refusal), true),
@@ -142,7 +144,7 @@ async fn call(
     }
     let length = checksum::text_header(&parts.headers, "content-length").and_then(|text| text.parse().ok());
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    let mut pump = actix_rt::spawn(pump(payload, sender, claims));
+    let mut pump = actix_rt::spawn(pump(payload, sender, claims, markup));
     let body = Incoming { receiver, left: length, ended: false };
     let made = if form {
         door.forms.serve(&parts, body, arrival).await.unwrap_or_else(error_answer)
@@ -159,6 +161,10 @@ async fn call(
         Pumped::Whole => (made, false),
         Pumped::Left => (made, true),
         Pumped::Untrue(refusal) => (error_answer(refusal.into()), false),
+        Pumped::Declares => {
+            let message = "the document has a document type or a CDATA section; send plain elements";
+            (error_answer(s3s::S3Error::with_message(s3s::S3ErrorCode::MalformedXML, message)), true)
+        }
     }
 }
 
@@ -193,12 +199,23 @@ const DOCUMENTS: [&str; 12] = [
     "tagging",
 ];
 
+/// Whether a request's body is an XML document that names objects or settings, and surely no object's bytes.
+fn is_document(request: &http::Request<()>, form: bool) -> bool {
+    match *request.method() {
+        Method::POST => !form,
+        Method::PUT => DOCUMENTS.iter().any(|name| has_parameter(request, name)),
+        _ => false,
+    }
+}
+
+fn has_parameter(request: &http::Request<()>, name: &str) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == name)
+}
+
 /// What a client claims about an XML document. The protocol crate takes documents without comparing.
 fn document_claims(request: &http::Request<()>) -> s3s::S3Result<Option<ExpectedDigests>> {
-    let has = |name: &str| {
-        let query = request.uri().query().unwrap_or_default();
-        url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == name)
-    };
+    let has = |name: &str| has_parameter(request, name);
     let document = match *request.method() {
         Method::POST => has("delete"),
         Method::PUT => DOCUMENTS.iter().any(|name| has(name)),
@@ -218,6 +235,8 @@ enum Pumped {
     Left,
     /// A document does not match what the client claimed about it.
     Untrue(Error),
+    /// A document has a declaration that nobody reads.
+    Declares,
 }
 
 /// What goes through the channel. A channel that closes without [`Piece::End`] is a body that was cut off: no accident on this
@@ -229,7 +248,12 @@ enum Piece {
 }
 
 /// Moves a request body from the connection into the channel, at the pace of whoever reads it.
-async fn pump(mut payload: Payload, sender: mpsc::Sender<Piece>, claims: Option<ExpectedDigests>) -> Pumped {
+async fn pump(
+    mut payload: Payload,
+    sender: mpsc::Sender<Piece>,
+    claims: Option<ExpectedDigests>,
+    mut markup: Option<Markup>,
+) -> Pumped {
     let mut digests = claims.as_ref().map(BodyDigests::new);
     loop {
         let next = tokio::select! {
@@ -243,6 +267,10 @@ async fn pump(mut payload: Payload, sender: mpsc::Sender<Piece>, claims: Option<
             Ok(Some(Ok(bytes))) => {
                 if let Some(digests) = &mut digests {
                     digests.update(&bytes);
+                }
+                if markup.as_mut().is_some_and(|markup| markup.update(&bytes)) {
+                    let _ = sender.send(Piece::Left).await;
+                    return Pumped::Declares;
                 }
                 if sender.send(Piece::Bytes(bytes)).await.is_err() {
                     // Whoever reads has all it wants; the loop's head sees whether that was everything.

@@ -132,6 +132,9 @@ fn trailer_reader(algorithm: ChecksumAlgorithm, trailers: TrailingHeaders) -> Tr
         let Some(value) = trailers.get(algorithm.header()) else {
             return Err(format!("the trailer {} was announced and did not come", algorithm.header()));
         };
+        if trailers.get_all(algorithm.header()).iter().any(|other| other != value) {
+            return Err(format!("the trailer {} came more than once, and not the same", algorithm.header()));
+        }
         let value = value.to_str().map_err(|_| format!("the trailer {} is not text", algorithm.header()))?;
         parse(algorithm, value).map(Some).map_err(|_| format!("the trailer {} is not a checksum", algorithm.header()))
     })

@@ -11,6 +11,7 @@ use actix_web::dev::{Server, ServerHandle, fn_service};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use super::auth::Keyring;
@@ -24,6 +25,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long a client may take for the head of its first request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that may wait to be accepted. The standard library's 128 overflow when a training job starts: the kernel then
+/// drops the rest, and they come back a second later.
+const BACKLOG: u32 = 4096;
 
 /// How long a client may take to close.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -172,7 +177,13 @@ fn admit(request: Request, keyring: &Keyring) -> Result<Request, Response<BoxBod
 
 fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), S3ServeError> {
     let failed = |source| S3ServeError::Bind { address, source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    let listener = listen().map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

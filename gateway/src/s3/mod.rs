@@ -22,6 +22,8 @@ mod encryption;
 mod error;
 mod form;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod journal;
 mod lifecycle;
@@ -30,6 +32,7 @@ mod listen;
 mod listing;
 mod lock;
 mod logging;
+mod markup;
 mod multipart;
 mod names;
 mod notification;

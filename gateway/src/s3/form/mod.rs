@@ -44,6 +44,14 @@ pub(super) struct Forms {
     hosts: Option<Arc<dyn S3Host>>,
 }
 
+/// How many fields a form has before its file.
+pub(super) async fn count_fields<B>(headers: &http::HeaderMap, body: B) -> S3Result<usize>
+where
+    B: http_body::Body<Data = Bytes, Error = ClientLeft> + Send + Unpin + 'static,
+{
+    fields::read(headers, body).await.map(|form| form.fields.len())
+}
+
 impl Forms {
     /// `put` must be a service without authentication in front of the use cases.
     pub(super) const fn new(put: S3Service, gate: Arc<Gate>, keyring: Keyring, hosts: Option<Arc<dyn S3Host>>) -> Self {

@@ -128,6 +128,47 @@ async fn keys_that_cannot_be_are_refused() {
     assert_eq!(refused(&put("/bucket/a%FFb".into())).await, (400, "InvalidURI".into()));
 }
 
+/// A PUT without a body; as signed, and as written.
+async fn put_as_written(ask: &Ask, change: impl Fn(String) -> String) -> (u16, String, Vec<String>) {
+    let (address, seen, server) = start();
+    let mut wire = Wire::connect(address).await;
+    wire.send(change(ask.signed())).await;
+    let answer = wire.answer("PUT").await;
+    server.stop().await;
+    (answer.status, answer.body, seen.stored().into_iter().map(|(key, _)| key).collect())
+}
+
+#[tokio::test]
+async fn signed_headers_may_be_written_in_any_case_with_any_space_around() {
+    let ask = Ask::new("PUT", "/bucket/key").header("content-length", "0").header("x-amz-meta-a", "one two");
+    for written in
+        ["X-AMZ-Meta-A: one two", "x-amz-meta-a:one two", "x-amz-meta-a: \t one two \t ", "X-Amz-Meta-A:one   two"]
+    {
+        let (status, body, _) = put_as_written(&ask, |head| head.replacen("x-amz-meta-a: one two", written, 1)).await;
+        assert_eq!(status, 200, "{written}: {body}");
+    }
+    let (status, ..) = put_as_written(&ask, |head| head.replacen("one two", "onetwo", 1)).await;
+    assert_eq!(status, 403);
+}
+
+#[tokio::test]
+async fn keys_sent_with_characters_that_signatures_encode_are_the_same_keys() {
+    for (signed, sent, key) in [
+        ("/bucket/a%3Db%2Bc", "/bucket/a=b+c", "a=b+c"),
+        ("/bucket/env%3A/x", "/bucket/env:/x", "env:/x"),
+        ("/bucket/%40a%2Cb%3Bc", "/bucket/@a,b;c", "@a,b;c"),
+        ("/bucket/%F0%9F%99%82/", "/bucket/%F0%9F%99%82/", "🙂/"),
+        ("/bucket/a%252Fb", "/bucket/a%252Fb", "a%2Fb"),
+        ("/bucket/~a_b-c.d", "/bucket/~a_b-c.d", "~a_b-c.d"),
+        ("/bucket/%20", "/bucket/%20", " "),
+        ("/bucket/dir/", "/bucket/dir/", "dir/"),
+    ] {
+        let ask = Ask::new("PUT", signed).header("content-length", "0");
+        let (status, body, keys) = put_as_written(&ask, |head| head.replacen(signed, sent, 1)).await;
+        assert_eq!((status, keys), (200, vec![key.to_owned()]), "{sent}: {body}");
+    }
+}
+
 #[tokio::test]
 async fn a_presigned_url_works_until_it_expires() {
     let (address, _, server) = start();

@@ -4,7 +4,10 @@
 
 mod bodies;
 mod client;
+mod crowds;
+mod documents;
 mod forms;
+mod framing;
 mod heads;
 mod pages;
 

@@ -31,7 +31,7 @@ impl Gateway {
             allowed.push(self.allows(&admitted, &wants).await?);
         }
         if allowed.iter().all(|allowed| !allowed) {
-            return Err(Error::AccessDenied);
+            return Ok(targets.into_iter().map(|target| (target, Err(Error::AccessDenied))).collect());
         }
         let bucket = &admitted.bucket;
         let key = match targets.as_slice() {

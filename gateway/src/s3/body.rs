@@ -9,15 +9,17 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
+use http::HeaderMap;
 use parking_lot::Mutex;
 use s3s::dto::StreamingBlob;
 use s3s::stream::aws_chunked_stream::AwsChunkedStreamError;
 use s3s::stream::upload_stream::UploadStreamError;
-use s3s::{BodySizeLimitExceeded, S3Error, S3ErrorCode};
+use s3s::{BodySizeLimitExceeded, S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
-use super::error;
+use super::chunks::{self, ChunkFault, Unchunked};
 use super::form::FileFault;
-use crate::objects::{BodyError, BodyStream, Error};
+use super::{checksum, error};
+use crate::objects::{BodyError, BodyStream, Caller, Error, ExpectedDigests, Principal};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,6 +39,49 @@ impl BodyFault {
     }
 }
 
+/// A body that is to be stored, with what must hold of it.
+pub(super) struct Received {
+    pub(super) stream: BodyStream,
+    pub(super) fault: BodyFault,
+    /// Its length without framing, where the client declared one.
+    pub(super) length: Option<u64>,
+    pub(super) expected: ExpectedDigests,
+}
+
+/// Receives the body of PutObject or UploadPart. What is signed has been taken apart and is being verified by the protocol
+/// crate; what nobody signed is taken apart here.
+pub(super) fn receive(
+    caller: &Caller,
+    headers: &HeaderMap,
+    trailers: Option<TrailingHeaders>,
+    blob: Option<StreamingBlob>,
+    length: Option<i64>,
+) -> S3Result<Received> {
+    let signed = caller.principal != Principal::Anonymous;
+    if signed || !chunks::is_chunked(headers) {
+        let mut expected = checksum::expected(headers, trailers)?;
+        if !signed {
+            expected.sha256 = checksum::text_header(headers, "x-amz-content-sha256").and_then(digest);
+        }
+        let (stream, fault) = incoming(blob);
+        return Ok(Received { stream, fault, length: length.and_then(|length| u64::try_from(length).ok()), expected });
+    }
+    let length = checksum::text_header(headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok());
+    let fault = BodyFault::default();
+    let Some(blob) = blob else {
+        return Err(S3Error::with_message(S3ErrorCode::IncompleteBody, "the aws-chunked body is incomplete"));
+    };
+    let (unchunked, trailers) = Unchunked::new(blob);
+    let expected = checksum::expected_with(headers, Some(Box::new(move || trailers.take())))?;
+    let stream: BodyStream = Box::pin(Incoming { blob: unchunked, fault: fault.clone() });
+    Ok(Received { stream, fault, length, expected })
+}
+
+/// SHA-256 in hexadecimal.
+fn digest(text: &str) -> Option<[u8; 32]> {
+    data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
+}
+
 /// A request's body, and the place where its fault will be told.
 pub(super) fn incoming(blob: Option<StreamingBlob>) -> (BodyStream, BodyFault) {
     let fault = BodyFault::default();
@@ -47,12 +92,12 @@ pub(super) fn incoming(blob: Option<StreamingBlob>) -> (BodyStream, BodyFault) {
     (body, fault)
 }
 
-struct Incoming {
-    blob: StreamingBlob,
+struct Incoming<S> {
+    blob: S,
     fault: BodyFault,
 }
 
-impl Stream for Incoming {
+impl<S: Stream<Item = Result<Bytes, Cause>> + Unpin> Stream for Incoming<S> {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -98,6 +143,13 @@ fn answer_to(cause: &(dyn std::error::Error + 'static)) -> S3Error {
             AwsChunkedStreamError::Underlying(source) => answer_to(source.as_ref()),
             _ => with(S3ErrorCode::InvalidRequest, "the body is not well-formed aws-chunked data"),
         };
+    }
+    if let Some(fault) = cause.downcast_ref::<ChunkFault>() {
+        let code = match fault {
+            ChunkFault::Incomplete => S3ErrorCode::IncompleteBody,
+            ChunkFault::Malformed => S3ErrorCode::InvalidRequest,
+        };
+        return S3Error::with_message(code, fault.to_string());
     }
     if let Some(upload) = cause.downcast_ref::<UploadStreamError>() {
         return match upload {

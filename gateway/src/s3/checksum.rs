@@ -109,6 +109,15 @@ pub(super) fn from_headers(headers: &HeaderMap) -> S3Result<Option<Checksum>> {
 /// What the client claims about a body, from its headers. SHA-256 of a single-chunk payload is not among it: the protocol
 /// crate checks that one itself, while the body streams.
 pub(super) fn expected(headers: &HeaderMap, trailers: Option<TrailingHeaders>) -> S3Result<ExpectedDigests> {
+    let take = trailers.map(|trailers| -> TakeTrailers { Box::new(move || trailers.take()) });
+    expected_with(headers, take)
+}
+
+/// Takes the trailers of a body that has been read to its end.
+pub(super) type TakeTrailers = Box<dyn FnOnce() -> Option<HeaderMap> + Send>;
+
+/// The same, for a body whose trailers are taken so.
+pub(super) fn expected_with(headers: &HeaderMap, trailers: Option<TakeTrailers>) -> S3Result<ExpectedDigests> {
     let checksum = from_headers(headers)?;
     let announced = announced_trailer(headers)?;
     let sdk = match text_header(headers, "x-amz-sdk-checksum-algorithm") {
@@ -126,9 +135,9 @@ pub(super) fn expected(headers: &HeaderMap, trailers: Option<TrailingHeaders>) -
     Ok(ExpectedDigests { md5: content_md5(headers)?, sha256: None, checksum, algorithm: announced.or(sdk), trailer })
 }
 
-fn trailer_reader(algorithm: ChecksumAlgorithm, trailers: TrailingHeaders) -> TrailerReader {
+fn trailer_reader(algorithm: ChecksumAlgorithm, trailers: TakeTrailers) -> TrailerReader {
     Box::new(move || {
-        let trailers = trailers.take().unwrap_or_default();
+        let trailers = trailers().unwrap_or_default();
         let Some(value) = trailers.get(algorithm.header()) else {
             return Err(format!("the trailer {} was announced and did not come", algorithm.header()));
         };

@@ -15,6 +15,7 @@ mod body;
 mod bridge;
 mod bucket;
 mod checksum;
+mod chunks;
 mod copy;
 mod cors;
 mod default_encryption;

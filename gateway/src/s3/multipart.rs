@@ -14,6 +14,7 @@ use s3s::dto::{
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::acl::owner;
+use super::body::Received;
 use super::checksum::{self, set_checksum};
 use super::copy::{of_source, source};
 use super::headers::{copy_range, etag, length, object_headers, read_conditions, timestamp, write_conditions};
@@ -67,14 +68,15 @@ impl Front {
 
     pub(super) async fn part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let caller = names::caller(&request)?;
-        let expected = checksum::expected(&request.headers, request.trailing_headers.take())?;
+        let trailers = request.trailing_headers.take();
         let mut input = request.input;
-        let (stream, fault) = body::incoming(input.body.take());
+        let received = body::receive(&caller, &request.headers, trailers, input.body.take(), input.content_length)?;
+        let Received { stream, fault, length, expected } = received;
         let put = PutPart {
             upload: names::upload(&input.bucket, &input.key, &input.upload_id)?,
             part_number: names::part_number(input.part_number)?,
             body: stream,
-            content_length: input.content_length.and_then(|length| u64::try_from(length).ok()),
+            content_length: length,
             expected,
         };
         let stored = self.gateway.put_part(&caller, put).await.map_err(|error| fault.explain(error))?;

@@ -7,6 +7,7 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
+use super::body::Received;
 use super::checksum::{self, set_checksum};
 use super::error::code_and_message;
 use super::headers::{
@@ -81,15 +82,16 @@ macro_rules! told {
 impl Front {
     pub(super) async fn put(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let caller = names::caller(&request)?;
-        let expected = checksum::expected(&request.headers, request.trailing_headers.take())?;
+        let trailers = request.trailing_headers.take();
         let mut input = request.input;
         let headers = object_headers!(input)?;
-        let (stream, fault) = body::incoming(input.body.take());
+        let received = body::receive(&caller, &request.headers, trailers, input.body.take(), input.content_length)?;
+        let Received { stream, fault, length, expected } = received;
         let put = PutObject {
             bucket: names::bucket(&input.bucket)?,
             key: names::key(&input.key)?,
             body: stream,
-            content_length: input.content_length.and_then(|length| u64::try_from(length).ok()),
+            content_length: length,
             expected,
             headers,
             tags: tagging::from_header(input.tagging.as_deref())?,

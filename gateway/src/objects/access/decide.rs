@@ -37,7 +37,10 @@ impl Rules {
         let is_owner = asked.asker.tenant() == Some(asked.owner);
         let action = asked.wants.action;
         match (self.policy_says(asked), is_owner) {
-            (Verdict::Deny, _) => return is_owner && is_about_policy(action),
+            // The tenant's own keys are never locked out; its users' may be.
+            (Verdict::Deny, _) => {
+                return is_owner && matches!(asked.asker, Asker::Account(_)) && is_about_policy(action);
+            }
             (_, true) => return true,
             (_, false) if self.keeps_strangers_out() => return false,
             (Verdict::Allow, false) => return true,
@@ -185,6 +188,10 @@ mod tests {
         for action in ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"] {
             assert_eq!(who_may(&denied, action, None, &Present::default()), [true, false, false], "{action}");
         }
+        let (owner, wants, facts) = (tenant("owner"), Wants::new("s3:PutBucketPolicy"), Facts::default());
+        let asker = &Asker::User { tenant: owner.clone(), name: "ann".to_owned() };
+        let asked = Asked { asker, owner: &owner, bucket: "data", wants: &wants, facts: &facts };
+        assert!(!denied.allow(asked, &Present::default()), "a user of the owner's is bound");
     }
 
     #[test]

@@ -33,16 +33,29 @@ async fn an_anonymous_request_reaches_the_use_case_as_nobodys() {
     assert_eq!(wire.answer("PUT").await.status, 200);
     assert_eq!(seen.0.lock().callers[0].principal, crate::objects::Principal::Anonymous);
     assert_eq!(seen.stored().pop().unwrap().1, b"hi");
-    // What is in chunks without a signature would be stored with its framing.
-    let chunked = "2\r\nhi\r\n0\r\n\r\n";
-    let head = format!(
-        "PUT /bucket/key HTTP/1.1\r\nhost: test\r\nx-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n\
-         x-amz-decoded-content-length: 2\r\ncontent-length: {}\r\n\r\n{chunked}",
-        chunked.len()
-    );
-    wire.send(head).await;
-    assert_eq!(wire.answer("PUT").await.status, 501);
-    assert_eq!(seen.stored().len(), 1);
+    let chunked = |crc: &str| {
+        let body = format!("2\r\nhi\r\n0\r\nx-amz-checksum-crc32:{crc}\r\n\r\n");
+        format!(
+            "PUT /bucket/key HTTP/1.1\r\nhost: test\r\ncontent-encoding: aws-chunked\r\nx-amz-trailer: x-amz-checksum-crc32\r\n\
+             x-amz-decoded-content-length: 2\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    // The CRC-32 of "hi" is d8932aac.
+    for (crc, status, stored) in [("2JMqrA==", 200, 2), ("AAAAAA==", 400, 2)] {
+        let mut wire = Wire::connect(address).await;
+        wire.send(chunked(crc)).await;
+        assert_eq!(wire.answer("PUT").await.status, status, "{crc}");
+        assert_eq!(seen.stored().len(), stored);
+        assert_eq!(seen.stored().pop().unwrap().1, b"hi", "the framing is not stored");
+    }
+    let mut wire = Wire::connect(address).await;
+    let digest = "0".repeat(64);
+    wire.send(format!(
+        "PUT /bucket/key HTTP/1.1\r\nhost: test\r\nx-amz-content-sha256: {digest}\r\ncontent-length: 2\r\n\r\nhi"
+    ))
+    .await;
+    assert_eq!(wire.answer("PUT").await.status, 400, "what nobody signed is held to its digest too");
     server.stop().await;
 }
 

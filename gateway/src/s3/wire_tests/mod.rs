@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{auth, body, checksum, names};
+use super::{auth, body, names};
 use crate::config::{Config, Credential, RawConfig};
 use crate::objects::digest::BodyDigests;
 use crate::objects::{BodyStream, Caller, Error};
@@ -77,8 +77,9 @@ impl s3s::S3 for Stub {
     async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let caller = names::caller(&request)?;
         let key = names::key(&request.input.key)?;
-        let expected = checksum::expected(&request.headers, request.trailing_headers.take())?;
-        let (stream, fault) = body::incoming(request.input.body.take());
+        let (trailers, body) = (request.trailing_headers.take(), request.input.body.take());
+        let received = body::receive(&caller, &request.headers, trailers, body, request.input.content_length)?;
+        let body::Received { stream, fault, expected, .. } = received;
         let swallowed = swallow(stream, expected).await;
         let mut seen = self.0.0.lock();
         seen.callers.push(caller);

@@ -25,11 +25,12 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 
 /// The tour, in Python.
-const TOUR: [(&str, &[u8]); 7] = [
+const TOUR: [(&str, &[u8]); 8] = [
     (TOUR_FILE, include_bytes!("tour/tour.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
     ("copies.py", include_bytes!("tour/copies.py")),
     ("dataset.py", include_bytes!("tour/dataset.py")),
+    ("ends.py", include_bytes!("tour/ends.py")),
     ("law.py", include_bytes!("tour/law.py")),
     ("evidence.py", include_bytes!("tour/evidence.py")),
     ("faults.py", include_bytes!("tour/faults.py")),

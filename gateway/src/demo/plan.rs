@@ -14,6 +14,9 @@ const NODE_SWARM_PORT: u16 = 7401;
 /// Where the demo itself can be told to stop and start processes.
 const CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 
+/// How often lifecycle rules are looked at: whoever tries one wants to see it followed.
+const LIFECYCLE_INTERVAL_SECONDS: u64 = 5;
+
 /// Place, second octet of its networks, and how many nodes are there.
 const PLACES: [(&str, u8, u8); 10] = [
     ("CN", 10, 8),
@@ -151,7 +154,7 @@ impl Plan {
             networks,
             tenants: TENANTS.into_iter().map(TenantId::parse).collect::<Result<_, _>>()?,
             control: CONTROL,
-            lifecycle: Lifecycle::default(),
+            lifecycle: Lifecycle { interval_seconds: LIFECYCLE_INTERVAL_SECONDS, ..Lifecycle::default() },
         })
     }
 }

@@ -127,4 +127,23 @@ mod tests {
         assert_eq!(operation_kind("PutBucketWebsite"), None);
         assert_eq!(operation_kind("GetObject"), Some(OperationKind::GetObject));
     }
+
+    /// The rows of the table below a heading of `docs/s3.md`: first two columns.
+    fn documented(heading: &str) -> Vec<(String, String)> {
+        let text = include_str!("../../../docs/s3.md");
+        let (_, below) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+        let section = below.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        rows.map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap().trim().to_owned())).collect()
+    }
+
+    #[test]
+    fn the_document_lists_what_is_served_and_how_it_is_decided_and_nothing_else() {
+        let kind = |kind: OperationKind| serde_json::to_value(kind).unwrap().as_str().unwrap().to_owned();
+        let table: Vec<_> = OPERATIONS.iter().map(|(name, of)| ((*name).to_owned(), kind(*of))).collect();
+        assert_eq!(documented("Served"), table);
+        for (refused, _) in documented("Refused") {
+            assert_eq!(operation_kind(&refused), None, "{refused} is served");
+        }
+    }
 }

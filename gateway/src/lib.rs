@@ -25,3 +25,5 @@ pub mod policy;
 pub mod s3;
 pub mod state;
 mod sweep;
+#[cfg(test)]
+mod testing;

@@ -3,18 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
 use data_encoding::BASE64;
-use domicile_types::{BucketName, Classification, ObjectKey, PackId, RegionName, RequestId, TenantId};
+use domicile_types::{ObjectKey, RequestId, TenantId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::{Happening, NotificationRule, Notifications, StatedAs};
-use crate::catalog::{Bucket, BucketId, NewBucket, Stamp};
-use crate::config::{Config, RawConfig};
+use crate::catalog::Bucket;
 use crate::objects::{Caller, Gateway};
-use crate::open::{Running, open};
+use crate::open::Running;
+use crate::testing;
 
 /// A webhook that answers every message, first with `refusals` of 500, then with 200; the bodies that it was sent.
 async fn receiver(refusals: usize) -> (u16, mpsc::UnboundedReceiver<String>) {
@@ -47,21 +46,10 @@ async fn receiver(refusals: usize) -> (u16, mpsc::UnboundedReceiver<String>) {
     (port, bodies)
 }
 
-fn config(folder: &Path, port: u16, place: &str) -> Config {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+async fn gateway(folder: &Path, port: u16, place: &str) -> (Running, Bucket) {
     let secret = BASE64.encode(&[7; 32]);
-    let text = format!(
+    let webhook = format!(
         r#"
-        name = "test"
-        place = "CN"
-        data_dir = "{data}"
-        policies_dir = "{root}/policies"
-        location_databases = ["{root}/compliance/geo/dbip-country.mmdb", "{root}/compliance/geo/geo-whois-asn-country.mmdb"]
-        default_region = "cn"
-        party = {{ id = "p", name = "P", incorporated = "CN", headquartered = "CN" }}
-        listen = {{ s3 = "127.0.0.1:0", admin = "127.0.0.1:0", swarm = "127.0.0.1:0" }}
-        region = [{{ name = "cn", packs = ["cn-data-export"] }}]
-
         [[webhook]]
         name = "ingest"
         url = "http://127.0.0.1:{port}/"
@@ -69,30 +57,10 @@ fn config(folder: &Path, port: u16, place: &str) -> Config {
         place = "{place}"
         tenants = ["tenant-a"]
         allow_private = true
-        "#,
-        data = folder.display(),
-        root = root.display(),
+        "#
     );
-    let raw: RawConfig = toml::from_str(&text).unwrap();
-    raw.into_config(folder).unwrap()
-}
-
-async fn gateway(folder: &Path, port: u16, place: &str) -> (Running, Bucket) {
-    let running = open(config(folder, port, place)).await.unwrap();
-    let gateway = &running.gateway;
-    let new = NewBucket {
-        id: BucketId::from_bytes([1; 16]),
-        name: BucketName::parse("training").unwrap(),
-        owner: TenantId::parse("tenant-a").unwrap(),
-        region: RegionName::parse("cn").unwrap(),
-        packs: vec![PackId::parse("cn-data-export").unwrap()],
-        tags: Vec::new(),
-        classification: Classification::default(),
-        wrapped_key: Bytes::new(),
-        object_lock: false,
-    };
-    let stamp = Stamp { now: gateway.clock.now(), request: RequestId::from_bytes([2; 16]) };
-    let bucket = gateway.catalog.create_bucket(stamp, new).await.unwrap();
+    let running = testing::gateway(folder, &webhook).await;
+    let bucket = testing::bucket(&running.gateway, "training", "tenant-a", "cn").await;
     (running, bucket)
 }
 

@@ -37,6 +37,8 @@ pub mod request;
 mod rows;
 mod sender;
 mod settings;
+#[cfg(test)]
+mod settings_tests;
 mod share;
 mod tags;
 mod versions;

@@ -1,0 +1,57 @@
+//! A gateway for tests: real law, log and store in a folder, and no nodes.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use domicile_types::{BucketName, Classification, RegionName, RequestId, TenantId};
+
+use crate::catalog::{Bucket, BucketId, NewBucket, Stamp};
+use crate::config::RawConfig;
+use crate::objects::Gateway;
+use crate::open::{Running, open};
+
+/// Opens a gateway in CN, with what `more` adds to its configuration. 127.0.0.0/16 is in CN, 127.1.0.0/16 in the US.
+pub(crate) async fn gateway(folder: &Path, more: &str) -> Running {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = format!(
+        r#"
+        name = "test"
+        place = "CN"
+        data_dir = "{data}"
+        policies_dir = "{root}/policies"
+        location_databases = [
+            "{root}/compliance/geo/dbip-country.mmdb",
+            "{root}/compliance/geo/geo-whois-asn-country.mmdb",
+        ]
+        default_region = "cn"
+        kms_keys = ["key-1"]
+        party = {{ id = "p", name = "P", incorporated = "CN", headquartered = "CN" }}
+        listen = {{ s3 = "127.0.0.1:0", admin = "127.0.0.1:0", swarm = "127.0.0.1:0" }}
+        region = [{{ name = "cn", packs = ["cn-data-export"] }}, {{ name = "us", packs = ["us-bulk-data"] }}]
+        place_override = [{{ network = "127.0.0.0/16", place = "CN" }}, {{ network = "127.1.0.0/16", place = "US" }}]
+        {more}
+        "#,
+        data = folder.display(),
+        root = root.display(),
+    );
+    let raw: RawConfig = toml::from_str(&text).unwrap();
+    open(raw.into_config(folder).unwrap()).await.unwrap()
+}
+
+/// Makes a bucket without asking whether there are nodes for it.
+pub(crate) async fn bucket(gateway: &Gateway, name: &str, owner: &str, region: &str) -> Bucket {
+    let region = RegionName::parse(region).unwrap();
+    let new = NewBucket {
+        id: BucketId::from_bytes(gateway.clock.random()),
+        name: BucketName::parse(name).unwrap(),
+        owner: TenantId::parse(owner).unwrap(),
+        packs: gateway.config.region(&region).unwrap().packs.clone(),
+        region,
+        tags: Vec::new(),
+        classification: Classification::default(),
+        wrapped_key: Bytes::new(),
+        object_lock: false,
+    };
+    let stamp = Stamp { now: gateway.clock.now(), request: RequestId::from_bytes(gateway.clock.random()) };
+    gateway.catalog.create_bucket(stamp, new).await.unwrap()
+}

@@ -62,7 +62,13 @@ impl Gateway {
                 "a copy of an object onto itself must replace its metadata or tags".to_owned(),
             ));
         }
+        let version = request.source.version;
         let source = self.source(caller, request.source, &bucket).await?;
+        if request.replace_tags.is_none() && !source.head.object.tags.is_empty() {
+            // Tags go along with the copy: who copies them must be allowed to read them.
+            let wants = Wants::new("s3:GetObjectTagging").key(&source.key).version(version).of_source();
+            self.bucket_for(caller, &source.bucket.name, &wants).await?;
+        }
         if source.bytes() > COPY_BYTES_MAX {
             return Err(Error::EntityTooLarge { limit: COPY_BYTES_MAX });
         }

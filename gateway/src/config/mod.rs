@@ -291,3 +291,38 @@ impl Config {
         self.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lifecycle: &str) -> Result<Config, ConfigError> {
+        let text = format!(
+            r#"
+            name = "test"
+            place = "CN"
+            data_dir = "."
+            policies_dir = "."
+            location_databases = ["a.mmdb", "b.mmdb"]
+            default_region = "cn"
+            party = {{ id = "p", name = "P", incorporated = "CN", headquartered = "CN" }}
+            listen = {{ s3 = "127.0.0.1:0", admin = "127.0.0.1:0", swarm = "127.0.0.1:0" }}
+            region = [{{ name = "cn", packs = ["cn-data-export"] }}]
+            {lifecycle}
+            "#
+        );
+        let raw: RawConfig = toml::from_str(&text).unwrap();
+        raw.into_config(Path::new("."))
+    }
+
+    #[test]
+    fn lifecycle_days_are_real_ones_unless_stated_and_never_nothing() {
+        assert_eq!(read("").unwrap().lifecycle, Lifecycle::default());
+        let stated = read("lifecycle = { day_seconds = 2 }").unwrap().lifecycle;
+        assert_eq!((stated.day_seconds, stated.upload_days_max), (2, 7));
+        for nothing in ["day_seconds", "interval_seconds"] {
+            let refused = read(&format!("lifecycle = {{ {nothing} = 0 }}"));
+            assert!(matches!(refused, Err(ConfigError::Contradiction(_))), "{nothing}");
+        }
+    }
+}

@@ -8,6 +8,7 @@
 //! [`clock`], and nothing reaches a node without a logged intent.
 
 pub mod access_log;
+pub mod accounts;
 pub mod admin;
 pub mod catalog;
 pub mod cli;

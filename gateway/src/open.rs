@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::access_log::{self, AccessLogs};
+use crate::accounts::{Accounts, Seals};
 use crate::catalog::{Catalog, CatalogConfig};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -19,7 +20,7 @@ use crate::expire;
 use crate::fleet::{Directory, NodeClient, membership};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
-use crate::objects::{Gateway, Parts};
+use crate::objects::{Gateway, Parts, follow_identities};
 use crate::state::{Owner, RocksConfig, RocksStore};
 use crate::sweep;
 
@@ -66,6 +67,9 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let directory = Arc::new(Directory::new(config.nodes.clone(), Arc::clone(&locator), clock));
     let nodes = NodeClient::new(&identity, config.listen.outbound, Arc::clone(&directory))?;
     let swarm = start_swarm(&config, &identity)?;
+    let root = keys::read_secret(&config.data_dir.join("root.key"), clock)?;
+    let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&root, clock));
+    accounts.refresh(&catalog).await.context("the access keys cannot be read")?;
     let keys = Keyring::open(&config.data_dir.join("root.key"), config.place, clock)?;
     let hooks = Arc::new(Hooks::new(&config.webhooks)?);
     let buffers = Arc::new(Semaphore::new(config.limits.buffer_bytes_max / 1024));
@@ -78,6 +82,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         catalog,
         directory: Arc::clone(&directory),
         nodes,
+        accounts,
         keys,
         hooks,
         access_logs: AccessLogs::new(),
@@ -91,6 +96,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
+        tokio::spawn(follow_identities(gateway.clone())),
     ];
     tracing::info!(
         gateway = %gateway.identity,

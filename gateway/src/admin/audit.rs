@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use domicile_compliance::audit::{self, Opening, StoredEntry};
-use domicile_types::{Commitment, Entry, Intent, OperationKind};
+use domicile_types::{Commitment, Entry, Intent, OperationKind, RequestId};
 use tokio_stream::StreamExt;
 
 use super::auth::Bearer;
@@ -31,9 +31,11 @@ pub(super) struct ListQuery {
     exports: bool,
     /// Opens the commitments and keeps entries about this bucket.
     bucket: Option<String>,
+    /// Keeps entries of this request, as `x-amz-request-id` shows it.
+    request: Option<RequestId>,
 }
 
-/// `GET /v1/audit/entries?from=N&limit=N&kind=denied&operation=get-object&exports=true&bucket=B`
+/// `GET /v1/audit/entries?from=N&limit=N&kind=denied&operation=get-object&exports=true&bucket=B&request=ID`
 pub(super) async fn list(
     request: HttpRequest,
     gateway: web::Data<Gateway>,
@@ -79,6 +81,7 @@ fn wanted(gateway: &Gateway, query: &ListQuery, view: &EntryView) -> bool {
     query.kind.as_deref().is_none_or(|kind| kind == view.record.entry.kind())
         && query.operation.is_none_or(|wanted| intent.is_some_and(|intent| intent.operation == wanted))
         && (!query.exports || intent.is_some_and(|intent| intent.decision.export))
+        && query.request.is_none_or(|request| view.record.request == request)
         && query.bucket.as_deref().is_none_or(opens_to_bucket)
 }
 

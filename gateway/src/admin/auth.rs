@@ -34,10 +34,10 @@ impl Bearer {
         let token = found.ok_or(AdminError::Unauthenticated)?;
         let fallback = || TenantId::parse("domicile").map_err(AdminError::internal);
         let caller = Caller {
-            principal: Principal::Key(KeyHolder {
-                tenant: token.tenant.clone().map_or_else(fallback, Ok)?,
-                access_key: format!("token/{}", serde_json::to_value(token.role).map_err(AdminError::internal)?),
-            }),
+            principal: Principal::Key(KeyHolder::of_tenant(
+                token.tenant.clone().map_or_else(fallback, Ok)?,
+                &format!("token/{}", serde_json::to_value(token.role).map_err(AdminError::internal)?),
+            )),
             is_gateway: false,
             secure: false,
             encryption: Default::default(),
@@ -57,13 +57,18 @@ impl Bearer {
         }
     }
 
+    /// The request as use cases see it.
+    pub(super) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// The request as use cases see it, on behalf of `tenant`.
     pub(super) fn caller_for(&self, tenant: &TenantId) -> Caller {
         let access_key = match &self.caller.principal {
             Principal::Key(holder) => holder.access_key.clone(),
             Principal::Anonymous => String::new(),
         };
-        let principal = Principal::Key(KeyHolder { tenant: tenant.clone(), access_key });
+        let principal = Principal::Key(KeyHolder::of_tenant(tenant.clone(), &access_key));
         Caller { principal, ..self.caller.clone() }
     }
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod auth;
+mod identity;
 mod nodes;
 mod placement;
 mod policy;
@@ -30,6 +31,22 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/health", web::get().to(nodes::health))
             .route("/v1/nodes", web::get().to(nodes::list))
             .route("/v1/where", web::get().to(placement::find))
+            .route("/v1/tenants", web::get().to(identity::tenants))
+            .route("/v1/tenants", web::post().to(identity::create_tenant))
+            .route("/v1/tenants/{tenant}", web::post().to(identity::edit_tenant))
+            .route("/v1/tenants/{tenant}", web::delete().to(identity::remove_tenant))
+            .route("/v1/users", web::get().to(identity::users))
+            .route("/v1/users", web::post().to(identity::create_user))
+            .route("/v1/users/{tenant}/{name}", web::post().to(identity::edit_user))
+            .route("/v1/users/{tenant}/{name}", web::delete().to(identity::remove_user))
+            .route("/v1/keys", web::get().to(identity::keys))
+            .route("/v1/keys", web::post().to(identity::create_key))
+            .route("/v1/keys/{id}/rotate", web::post().to(identity::rotate_key))
+            .route("/v1/keys/{id}", web::post().to(identity::edit_key))
+            .route("/v1/keys/{id}", web::delete().to(identity::remove_key))
+            .route("/v1/roles", web::get().to(identity::roles))
+            .route("/v1/roles", web::post().to(identity::create_role))
+            .route("/v1/roles/{tenant}/{name}", web::delete().to(identity::remove_role))
             .route("/v1/audit/entries", web::get().to(audit::list))
             .route("/v1/audit/entries/{index}", web::get().to(audit::show))
             .route("/v1/audit/verify", web::post().to(audit::verify))
@@ -82,6 +99,7 @@ impl From<crate::objects::Error> for AdminError {
             }
             Error::NoSuchBucket | Error::NoSuchKey | Error::NoSuchVersion => Self::NotFound(error.to_string()),
             Error::AccessDenied => Self::Forbidden { needed: "the bucket's own tenant, officer, admin" },
+            Error::InvalidArgument(message) => Self::BadRequest(message),
             Error::LogUnavailable(_) | Error::Unavailable(_) => Self::Unavailable(with_causes(&error)),
             error => Self::Internal(with_causes(&error)),
         }

@@ -2,7 +2,7 @@
 
 use domicile_types::{
     ControllerId, Decision, EvidenceGrade, NodeId, OperationKind, OperatorId, PackId, Place, Record, RegionName,
-    ShardCid, UnixMillis,
+    ShardCid, TenantId, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -208,4 +208,146 @@ pub struct Explained {
     pub decision: Decision,
     /// Per subject and action.
     pub findings: Vec<domicile_types::Finding>,
+}
+
+/// A tenant.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TenantView {
+    /// Its name.
+    pub tenant: TenantId,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Whether its keys work.
+    pub enabled: bool,
+}
+
+/// A tenant to be made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenantBody {
+    /// Its name.
+    pub tenant: TenantId,
+}
+
+/// A user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserView {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Whether its keys work.
+    pub enabled: bool,
+    /// What it may do; none: all that its tenant may.
+    pub policy: Option<serde_json::Value>,
+}
+
+/// A user to be made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewUserBody {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    #[serde(default)]
+    pub policy: Option<serde_json::Value>,
+}
+
+/// An access key.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key: in the answer that makes the key, and never again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<String>,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which user; none: of the tenant itself.
+    pub user: Option<String>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// From when on it works no more.
+    pub expires: Option<UnixMillis>,
+    /// Whether it works.
+    pub enabled: bool,
+}
+
+/// A key to be made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKeyBody {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// From when on it works no more.
+    #[serde(default)]
+    pub expires: Option<UnixMillis>,
+}
+
+/// The rotation of a key.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRotation {
+    /// How long the old key goes on working; a day where it is not stated.
+    #[serde(default)]
+    pub old_seconds: Option<u64>,
+}
+
+/// One change of a tenant, user or key.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityEdit {
+    /// Whether it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// From when on a key works no more; 0: it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<UnixMillis>,
+    /// What a user may do; an empty string: all that its tenant may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
+}
+
+/// A role.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoleView {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// What AssumeRole calls it.
+    pub arn: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The beginning of the keys.
+    pub prefix: String,
+    /// Where requesters must be.
+    pub places: Vec<String>,
+    /// When it was made.
+    pub created: UnixMillis,
+}
+
+/// A role to be made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRoleBody {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The beginning of the keys.
+    #[serde(default)]
+    pub prefix: String,
+    /// Where requesters must be; empty: wherever the law allows.
+    #[serde(default)]
+    pub places: Vec<String>,
 }

@@ -131,6 +131,15 @@ pub enum CatalogError {
     /// The lease under which the work was done is lost.
     #[error("background work lost its lease")]
     Lease(#[source] LeaseError),
+    /// A tenant, user, access key or role of that name is there already.
+    #[error("there is one of that name already")]
+    IdentityExists,
+    /// There is none of that name.
+    #[error("there is no tenant, user, access key or role of that name")]
+    NoSuchIdentity,
+    /// A tenant that has users, keys, roles or buckets; a user that has keys.
+    #[error("it is in use: remove its buckets, users, roles and keys first")]
+    IdentityInUse,
     /// The store failed.
     #[error("the catalog could not be read or written")]
     Store(#[from] StoreError),

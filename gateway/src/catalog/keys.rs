@@ -1,6 +1,8 @@
 //! Where each row lies: the key layout.
 //!
 //! ```text
+//! ai kind tenant 00 name                identity: tenant, user, access key or role
+//! ae                                    how often identities have changed
 //! b name                                bucket, by its global name
 //! t tenant 00 name                      the buckets of a tenant
 //! o bucket-id key                       current version of an object; none where a delete marker is newest
@@ -35,6 +37,7 @@ use domicile_types::{BucketName, DataId, ObjectKey, TenantId, UnixMillis, Upload
 
 use super::bucket::BucketId;
 use super::extent::ExtentId;
+use super::identity::IdentityName;
 
 /// A key that begins with `table`.
 fn row(table: u8, pieces: &[&[u8]]) -> Vec<u8> {
@@ -46,6 +49,24 @@ fn row(table: u8, pieces: &[&[u8]]) -> Vec<u8> {
 
 /// The prefix of all buckets' rows.
 pub(super) const BUCKETS: &[u8] = b"b";
+
+/// Where identities begin.
+pub(super) const IDENTITIES: &[u8] = b"ai";
+
+/// How often identities have changed.
+pub(super) const IDENTITY_EPOCH: &[u8] = b"ae";
+
+pub(super) fn identity(name: &IdentityName) -> Vec<u8> {
+    let of_tenant = |kind: &[u8], tenant: &TenantId, name: &str| {
+        row(b'a', &[b"i", kind, tenant.as_str().as_bytes(), &[0], name.as_bytes()])
+    };
+    match name {
+        IdentityName::Tenant(tenant) => row(b'a', &[b"it", tenant.as_str().as_bytes()]),
+        IdentityName::User(tenant, name) => of_tenant(b"u", tenant, name),
+        IdentityName::Key(id) => row(b'a', &[b"ik", id.as_bytes()]),
+        IdentityName::Role(tenant, name) => of_tenant(b"r", tenant, name),
+    }
+}
 
 pub(super) fn bucket(name: &BucketName) -> Vec<u8> {
     row(b'b', &[name.as_str().as_bytes()])

@@ -32,6 +32,7 @@ mod extent;
 #[doc(hidden)]
 pub mod fuzzing;
 mod garbage;
+mod identity;
 mod keys;
 mod listing;
 mod object;
@@ -64,6 +65,7 @@ pub use error::CatalogError;
 pub use expiry::{Due, Ending, Walk};
 pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
+pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
 pub use listing::{ListPage, ListQuery, ListStart, ListedObject};
 pub use object::{
     Body, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, EtagMatch, NewObject, ObjectHead, PartIndex,

@@ -36,6 +36,9 @@ pub(super) enum AuditCommand {
         /// Only about this bucket.
         #[arg(long)]
         bucket: Option<String>,
+        /// Only of this request, as its answer's x-amz-request-id names it.
+        #[arg(long)]
+        request: Option<String>,
     },
     /// Shows one entry with what its commitments open to, the inputs of its decision, and its proof.
     Show {
@@ -63,12 +66,13 @@ pub(super) enum AuditCommand {
 
 pub(super) async fn run(command: AuditCommand, args: &AdminArgs) -> anyhow::Result<()> {
     match command {
-        AuditCommand::List { from, limit, kind, operation, exports, bucket } => {
+        AuditCommand::List { from, limit, kind, operation, exports, bucket, request } => {
             let mut query = vec![("limit", limit.to_string()), ("exports", exports.to_string())];
             query.extend(from.map(|from| ("from", from.to_string())));
             query.extend(kind.map(|kind| ("kind", kind)));
             query.extend(operation.map(|operation| ("operation", operation)));
             query.extend(bucket.map(|bucket| ("bucket", bucket)));
+            query.extend(request.map(|request| ("request", request)));
             list(&query, args).await
         }
         AuditCommand::Show { index } => show(index, args).await,

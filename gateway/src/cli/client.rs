@@ -63,6 +63,16 @@ impl Admin {
         Ok(self.send(self.http.post(self.address(path)).json(body)).await?.json().await?)
     }
 
+    /// POST with a JSON body, where nothing comes back.
+    pub(super) async fn change<B: serde::Serialize>(&self, path: &str, body: &B) -> anyhow::Result<()> {
+        self.send(self.http.post(self.address(path)).json(body)).await.map(drop)
+    }
+
+    /// DELETE.
+    pub(super) async fn remove(&self, path: &str) -> anyhow::Result<()> {
+        self.send(self.http.delete(self.address(path))).await.map(drop)
+    }
+
     /// POST without a body, and whatever came.
     pub(super) async fn download(&self, path: &str) -> anyhow::Result<Response> {
         self.send(self.http.post(self.address(path))).await

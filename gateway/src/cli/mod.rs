@@ -4,6 +4,7 @@
 
 mod audit;
 mod client;
+mod identity;
 mod nodes;
 mod policy;
 mod serve;
@@ -34,6 +35,9 @@ enum Command {
         /// Its configuration, in TOML.
         #[arg(long)]
         config: PathBuf,
+        /// A domain whose subdomains are buckets, such as s3.example.com; beside those of the configuration.
+        #[arg(long)]
+        domain: Vec<String>,
     },
     /// Runs a storage node until it is interrupted.
     Node {
@@ -75,6 +79,34 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Makes, lists and changes tenants: whose buckets there are.
+    Tenant {
+        #[command(subcommand)]
+        command: identity::TenantCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Makes, lists and changes users of a tenant.
+    User {
+        #[command(subcommand)]
+        command: identity::UserCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Makes, lists, rotates and changes access keys.
+    Key {
+        #[command(subcommand)]
+        command: identity::KeyCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Makes, lists and removes roles: what AssumeRole gives short credentials for.
+    Role {
+        #[command(subcommand)]
+        command: identity::RoleCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Lists the enrolled nodes.
     Nodes {
         #[command(flatten)]
@@ -100,7 +132,7 @@ impl Cli {
     /// Runs the command. An error's chain of causes is for the caller to print, once.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Gateway { config } => serve::gateway(&config).await,
+            Command::Gateway { config, domain } => serve::gateway(&config, domain).await,
             Command::Node { config } => serve::node(&config).await,
             Command::Demo { data_dir, check, lifecycle_day_seconds } => {
                 demo::run(demo::Options { data_dir, check, lifecycle_day_seconds }).await
@@ -108,6 +140,10 @@ impl Cli {
             Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
             Command::Policy { command, admin } => policy::run(command, &admin).await,
+            Command::Tenant { command, admin } => identity::tenant(command, &admin).await,
+            Command::User { command, admin } => identity::user(command, &admin).await,
+            Command::Key { command, admin } => identity::key(command, &admin).await,
+            Command::Role { command, admin } => identity::role(command, &admin).await,
             Command::Nodes { admin } => nodes::run(&admin).await,
         }
     }

@@ -8,9 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::{admin, open, s3};
 
-/// Runs a gateway until SIGINT or SIGTERM.
-pub(super) async fn gateway(path: &Path) -> anyhow::Result<()> {
-    let config = Config::read(path)?;
+/// Runs a gateway until SIGINT or SIGTERM. `domains` come beside those of its configuration.
+pub(super) async fn gateway(path: &Path, domains: Vec<String>) -> anyhow::Result<()> {
+    let mut config = Config::read(path)?;
+    config.domains.extend(domains);
     let running = open::open(config).await?;
     let admin = admin::serve(running.gateway.clone()).context("the admin API cannot listen")?;
     let admin_handle = admin.handle();

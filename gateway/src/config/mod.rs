@@ -47,6 +47,8 @@ pub struct Config {
     pub default_region: RegionName,
     /// Who owns objects in buckets that do not say so.
     pub object_ownership: ObjectOwnership,
+    /// Domains of the S3 listeners: a host below one of them names a bucket.
+    pub domains: Vec<String>,
     /// Who may use S3.
     pub credentials: Vec<Credential>,
     /// Who may use the admin API.

@@ -42,6 +42,9 @@ pub struct RawConfig {
     pub object_ownership: ObjectOwnership,
     /// The legal entity that runs the gateway.
     pub party: Party,
+    /// Domains whose subdomains are buckets, such as `s3.example.com`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
     /// Listeners.
     pub listen: RawListen,
     /// Names of keys for SSE-KMS.
@@ -239,6 +242,7 @@ impl RawConfig {
             listen: self.listen.parse(folder)?,
             default_region: self.default_region,
             object_ownership: self.object_ownership,
+            domains: self.domains,
             credentials: self.credentials.into_iter().map(RawCredential::into_credential).collect(),
             tokens: self.tokens.into_iter().map(RawToken::into_token).collect(),
             nodes: self.nodes.into_iter().map(RawNode::into_node).collect(),

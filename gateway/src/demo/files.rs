@@ -228,6 +228,7 @@ fn gateway_config(
         // A demo shows everything, access control lists among it; a gateway of one's own has none unless told so.
         object_ownership: ObjectOwnership::ObjectWriter,
         party: planned.party.clone(),
+        domains: Vec::new(),
         listen: RawListen {
             s3: Some(planned.s3),
             s3_tls: Some(planned.s3_tls),

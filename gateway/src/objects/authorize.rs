@@ -3,12 +3,14 @@
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
 use domicile_compliance::{Circumstances, Permit};
 use domicile_types::{
-    Action, BucketName, Budget, Classification, DataId, EvidenceGrade, Located, OperationKind, PackId, Place,
-    RequestId, Salt, Subject, SubjectFacts, TenantId,
+    Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, OperationKind, PackId, Place,
+    RequestId, RuleRef, Salt, Subject, SubjectFacts, TenantId, Verdict,
 };
 
 use super::error::{Denial, Error};
 use super::gateway::Gateway;
+use super::intake::internal;
+use super::limits::RoleScope;
 use super::request::Caller;
 
 /// What is to be decided and logged, as far as the request says it.
@@ -126,6 +128,10 @@ impl Gateway {
         .question(matter.operation);
         let ruling = self.lawbook.decide(&question);
         self.log.inputs().put(&question).map_err(log_unavailable)?;
+        let scope = caller.limits().and_then(|limits| limits.scope.as_ref());
+        if let Some(scope) = scope.filter(|scope| ruling.permit.is_some() && !scope.reaches(&located.candidates)) {
+            return Err(self.outside(caller, matter, scope, ruling.decision, located).await?);
+        }
         match ruling.permit {
             Some(permit) => Ok(permit),
             None => {
@@ -139,6 +145,36 @@ impl Gateway {
                 Err(Error::Denied(Box::new(Denial { decision: ruling.decision, log_index: logged.index, explanation })))
             }
         }
+    }
+
+    /// Logs an attempt that the law allows and the role does not, because of where the requester may be.
+    pub(super) async fn outside(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        scope: &RoleScope,
+        decision: Decision,
+        located: &Located,
+    ) -> Result<Error, Error> {
+        let names = |places: &[Place]| places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let rule = RuleRef {
+            pack: PackId::parse("role").map_err(|error| internal("naming a rule", error))?,
+            rule: scope.role.clone(),
+            cite: format!("the role's places: {}", names(&scope.places)),
+            limb: None,
+        };
+        let decision = Decision { verdict: Verdict::Deny, rules: vec![rule], obligations: Vec::new(), ..decision };
+        let draft = self.draft(caller, matter, &located.candidates, Scope::default())?;
+        let logged = self.log.denied(matter.operation, &decision, draft).await.map_err(log_unavailable)?;
+        tracing::info!(request_id = %caller.request, operation = ?matter.operation, log_index = logged.index,
+            role = scope.role, "outside the places of its role");
+        Ok(Error::OutsideRole(format!(
+            "the role {} holds for requesters in {}, and this one is in {} (log index {})",
+            scope.role,
+            names(&scope.places),
+            located.candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
+            logged.index
+        )))
     }
 
     /// Logs the intent, durably. What it returns is the key to the nodes.

@@ -24,6 +24,7 @@ impl Gateway {
     /// The tenant's buckets, those that may be told of where the caller is. One that may not is logged as an attempt.
     pub async fn list_buckets(&self, caller: &Caller) -> Result<Vec<BucketView>, Error> {
         let owner = caller.tenant().ok_or(Error::AccessDenied)?;
+        self.keep_within_limits(caller, "", &Wants::new("s3:ListAllMyBuckets"))?;
         let mut views = Vec::new();
         let mut after: Option<String> = None;
         loop {
@@ -45,6 +46,7 @@ impl Gateway {
     /// Creates a bucket, if the packs of its region let this gateway handle its data and leave nodes enough for it.
     pub async fn create_bucket(&self, caller: &Caller, request: CreateBucket) -> Result<BucketView, Error> {
         let owner = caller.tenant().cloned().ok_or(Error::AccessDenied)?;
+        self.keep_within_limits(caller, request.bucket.as_str(), &Wants::new("s3:CreateBucket"))?;
         let name = request.region.as_ref().unwrap_or(&self.config.default_region);
         let region = self
             .config

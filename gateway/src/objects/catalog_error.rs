@@ -40,6 +40,9 @@ impl From<CatalogError> for Error {
             CatalogError::Store(StoreError::Contention { .. }) => {
                 Self::Unavailable("too many requests change the same object at once".to_owned())
             }
+            error @ (CatalogError::IdentityExists | CatalogError::NoSuchIdentity | CatalogError::IdentityInUse) => {
+                Self::InvalidArgument(error.to_string())
+            }
             CatalogError::ShuttingDown => Self::Unavailable("the gateway is shutting down".to_owned()),
             error @ (CatalogError::Inconsistent { .. } | CatalogError::Lease(_) | CatalogError::Store(_)) => {
                 internal("using the catalog", error)

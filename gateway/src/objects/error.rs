@@ -54,6 +54,12 @@ pub enum Error {
     /// The bucket's list grants something to others, so that it cannot be made a bucket without lists.
     #[error("the bucket cannot have access control lists that grant something to others and be owner-enforced")]
     AclsInTheWay,
+    /// The session's role does not hold where the requester is.
+    #[error("{0}")]
+    OutsideRole(String),
+    /// The key's own limits (its user's policy, its role, its session's policy) do not allow it.
+    #[error("{0}")]
+    BeyondLimits(String),
     /// No such bucket.
     #[error("the bucket does not exist")]
     NoSuchBucket,

@@ -9,6 +9,7 @@ use domicile_types::{NodeId, Subject, SubjectFacts};
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLogs;
+use crate::accounts::Accounts;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Talks to them.
     pub nodes: NodeClient,
+    /// Whose access keys work.
+    pub accounts: Accounts,
     /// Root keys and what derives from them.
     pub keys: Keyring,
     /// Webhooks, and what waits for them.

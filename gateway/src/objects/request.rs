@@ -11,6 +11,7 @@ use futures::Stream;
 
 use super::access::Stated;
 use super::encryption::EncryptionClaims;
+use super::limits::Limits;
 use crate::catalog::{Protection, VersionId, VersionMarker};
 
 /// Who asks, from where: authenticated by the protocol in front.
@@ -34,7 +35,7 @@ pub struct Caller {
 }
 
 /// Whom a request's signature names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Principal {
     /// Nobody: the request is not signed.
     Anonymous,
@@ -43,12 +44,27 @@ pub enum Principal {
 }
 
 /// The holder of an access key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyHolder {
     /// Whose key it is.
     pub tenant: TenantId,
     /// Which of the tenant's access keys.
     pub access_key: String,
+    /// Whose in the tenant; none: a key of the tenant itself.
+    pub user: Option<String>,
+    /// `role/session` of a session; none for keys that last.
+    pub session: Option<String>,
+    /// What the key may do at most.
+    pub limits: Arc<Limits>,
+}
+
+impl KeyHolder {
+    /// The holder of a key of the tenant itself, which may do all that the tenant may.
+    #[must_use]
+    pub fn of_tenant(tenant: TenantId, access_key: &str) -> Self {
+        let access_key = access_key.to_owned();
+        Self { tenant, access_key, user: None, session: None, limits: Arc::default() }
+    }
 }
 
 impl Caller {
@@ -56,7 +72,7 @@ impl Caller {
     #[must_use]
     pub(crate) fn worker(tenant: &TenantId, worker: &str, request: RequestId) -> Self {
         Self {
-            principal: Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: worker.to_owned() }),
+            principal: Principal::Key(KeyHolder::of_tenant(tenant.clone(), worker)),
             is_gateway: true,
             secure: true,
             address: None,
@@ -75,13 +91,26 @@ impl Caller {
         }
     }
 
-    /// What the log's side store keeps as the actor.
+    /// What the key may do at most; none where the request is not signed.
+    #[must_use]
+    pub fn limits(&self) -> Option<&Limits> {
+        match &self.principal {
+            Principal::Anonymous => None,
+            Principal::Key(holder) => Some(&holder.limits),
+        }
+    }
+
+    /// What the log's side store keeps as the actor: tenant and key, and the user and session where there are any.
     #[must_use]
     pub fn actor(&self) -> String {
-        match &self.principal {
-            Principal::Anonymous => "anonymous".to_owned(),
-            Principal::Key(holder) => format!("{}/{}", holder.tenant, holder.access_key),
+        let Principal::Key(holder) = &self.principal else { return "anonymous".to_owned() };
+        let mut actor = format!("{}/{}", holder.tenant, holder.access_key);
+        for (what, name) in [("user", &holder.user), ("session", &holder.session)] {
+            if let Some(name) = name {
+                actor.push_str(&format!(" {what} {name}"));
+            }
         }
+        actor
     }
 }
 

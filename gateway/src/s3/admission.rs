@@ -22,6 +22,9 @@ const PAYLOAD_MODES: [&str; 4] = [
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
 ];
 
+/// How long a presigned link may hold, in seconds.
+const LINK_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
+
 /// Refuses a request that cannot be authentic, or whose body is too large.
 pub(super) fn look(head: &RequestHead, keyring: &Keyring, now: UnixMillis) -> Result<(), Refusal> {
     let header = |name: &str| head.headers().get(name).and_then(|value| value.to_str().ok());
@@ -52,6 +55,21 @@ pub(super) fn look(head: &RequestHead, keyring: &Keyring, now: UnixMillis) -> Re
         return Err((StatusCode::BAD_REQUEST, "InvalidRequest", message));
     }
     too_long(header("x-amz-decoded-content-length").or(header("content-length")))
+}
+
+/// Refuses a presigned link that cannot hold: one that ended before it began, or that would hold for longer than links may.
+pub(super) fn link(uri: &http::Uri) -> Result<(), Refusal> {
+    let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let seconds = pairs.find(|(name, _)| name == "X-Amz-Expires").and_then(|(_, value)| value.parse::<i64>().ok());
+    match seconds {
+        Some(..=-1) => Err((StatusCode::FORBIDDEN, "AccessDenied", "the link has expired: X-Amz-Expires is negative")),
+        Some(seconds) if seconds > LINK_SECONDS_MAX => Err((
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "X-Amz-Expires is more than a week, the longest that a link holds",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn too_long(declared: Option<&str>) -> Result<(), Refusal> {

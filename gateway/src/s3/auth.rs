@@ -7,18 +7,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use domicile_compliance::client_address;
-use domicile_types::{OperationKind, RequestId, TenantId};
+use domicile_types::{OperationKind, RequestId};
 use http::{HeaderMap, Uri};
 use ipnet::IpNet;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
-use subtle::ConstantTimeEq as _;
 
 use super::journal::Witness;
 use super::{chunks, encryption, error, operations, stated};
-use crate::config::{Config, Credential};
-use crate::objects::{Caller, EncryptionClaims, KeyHolder, Principal, Stated};
+use crate::accounts::{Accounts, Unusable};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::objects::{Caller, EncryptionClaims, Principal, Stated};
 
 /// What the listener knows of a request: travels with it as an extension.
 #[derive(Debug, Clone, Copy)]
@@ -31,36 +32,24 @@ pub(super) struct Arrival {
     pub(super) request: RequestId,
 }
 
-/// The credentials of the configuration.
+/// Access keys and their secrets, as the protocol asks for them.
 #[derive(Clone)]
-pub(super) struct Keyring(Arc<Vec<Credential>>);
+pub(super) struct Keyring(Accounts);
 
 impl Keyring {
-    pub(super) fn new(config: &Config) -> Self {
-        Self(Arc::new(config.credentials.clone()))
+    pub(super) const fn new(accounts: Accounts) -> Self {
+        Self(accounts)
     }
 
-    /// The credential of that access key. Every key is compared, in a time that does not depend on where they differ.
-    fn find(&self, access_key: &str) -> Option<&Credential> {
-        self.0.iter().fold(None, |found, credential| {
-            let same = bool::from(credential.access_key.as_bytes().ct_eq(access_key.as_bytes()));
-            if same { Some(credential) } else { found }
-        })
-    }
-
-    /// Whether there is such an access key.
+    /// Whether a request that names this key can be authentic.
     pub(super) fn knows(&self, access_key: &str) -> bool {
-        self.find(access_key).is_some()
+        self.0.knows(access_key)
     }
 
     /// The secret of that access key.
     pub(super) fn secret(&self, access_key: &str) -> S3Result<SecretKey> {
-        let found = self.find(access_key).ok_or_else(|| S3Error::new(S3ErrorCode::InvalidAccessKeyId))?;
-        Ok(SecretKey::from(found.secret_key.as_str()))
-    }
-
-    fn tenant(&self, access_key: &str) -> Option<&TenantId> {
-        self.find(access_key).map(|credential| &credential.tenant)
+        let secret = self.0.secret(access_key, Clock.now()).map_err(unusable)?;
+        Ok(SecretKey::from(secret.as_str()))
     }
 }
 
@@ -71,6 +60,15 @@ impl S3Auth for Keyring {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         self.secret(access_key)
     }
+}
+
+fn unusable(why: Unusable) -> S3Error {
+    let code = match why {
+        Unusable::Key => S3ErrorCode::InvalidAccessKeyId,
+        Unusable::Token => S3ErrorCode::InvalidToken,
+        Unusable::TokenExpired => S3ErrorCode::ExpiredToken,
+    };
+    S3Error::with_message(code, why.to_string())
 }
 
 /// Whose signature a request bears.
@@ -93,18 +91,18 @@ impl Gate {
         Self { keyring, trusted_proxies: config.trusted_proxies.clone(), sse_c_over_http: config.sse_c_over_http }
     }
 
-    /// Admits a request: `access_key` is whose signature was verified, `None` where there is none to verify.
+    /// Admits a request: `signer` is whose signature was verified, `None` where there is none to verify.
     fn admit(
         &self,
-        access_key: Option<&str>,
+        signer: Option<&Signer>,
         operation: &str,
         uri: &Uri,
         headers: &HeaderMap,
         arrival: Arrival,
     ) -> S3Result<Caller> {
         let kind = operations::operation_kind(operation).ok_or_else(|| error::not_implemented(operation))?;
-        let principal = match access_key {
-            Some(access_key) => self.principal(access_key)?,
+        let principal = match signer {
+            Some(signer) => self.principal(signer)?,
             None => nobody(kind, uri, headers)?,
         };
         refuse_demands(headers)?;
@@ -123,7 +121,7 @@ impl Gate {
         arrival: Arrival,
     ) -> S3Result<Caller> {
         let principal = match signer {
-            Some(signer) => self.principal(&signer.access_key)?,
+            Some(signer) => self.principal(signer)?,
             None => Principal::Anonymous,
         };
         refuse_demands(stated)?;
@@ -132,9 +130,15 @@ impl Gate {
         Ok(self.caller(principal, stated, encryption, headers, arrival))
     }
 
-    fn principal(&self, access_key: &str) -> S3Result<Principal> {
-        let tenant = self.keyring.tenant(access_key).ok_or_else(|| S3Error::new(S3ErrorCode::AccessDenied))?;
-        Ok(Principal::Key(KeyHolder { tenant: tenant.clone(), access_key: access_key.to_owned() }))
+    /// Admits a request to the token service.
+    pub(super) fn admit_sts(&self, signer: &Signer, headers: &HeaderMap, arrival: Arrival) -> S3Result<Caller> {
+        let stated = Stated::default();
+        Ok(self.caller(self.principal(signer)?, stated, EncryptionClaims::default(), headers, arrival))
+    }
+
+    fn principal(&self, signer: &Signer) -> S3Result<Principal> {
+        let holder = self.keyring.0.holder(&signer.access_key, signer.session_token.as_deref(), Clock.now());
+        holder.map(Principal::Key).map_err(unusable)
     }
 
     fn caller(
@@ -164,15 +168,46 @@ pub(super) struct SharedGate(pub(super) Arc<Gate>);
 impl S3Access for SharedGate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
         let access_key = request.credentials().map(|credentials| credentials.access_key.clone());
+        let signer = access_key
+            .map(|access_key| Signer { access_key, session_token: session_token(request.headers(), request.uri()) });
+        if signer.is_some() {
+            refuse_other_service(request.headers(), request.uri())?;
+        }
         let arrival = request.extensions_mut().get::<Arrival>().copied();
         let arrival = arrival.ok_or_else(|| S3Error::new(S3ErrorCode::InternalError))?;
         let operation = request.s3_op().name().to_owned();
-        let caller = self.0.admit(access_key.as_deref(), &operation, request.uri(), request.headers(), arrival)?;
+        let caller = self.0.admit(signer.as_ref(), &operation, request.uri(), request.headers(), arrival)?;
         if let Some(witness) = request.extensions_mut().get::<Arc<Witness>>() {
             witness.saw(&caller, &operation);
         }
         request.extensions_mut().insert(caller);
         Ok(())
+    }
+}
+
+/// The session token of a request: in a header, or in the query of a presigned link.
+fn session_token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let header =
+        headers.get("x-amz-security-token").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    header.or_else(|| {
+        let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        pairs.into_iter().find(|(name, _)| name == "X-Amz-Security-Token").map(|(_, value)| value.into_owned())
+    })
+}
+
+/// A signature for the token service is none for S3.
+fn refuse_other_service(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
+    let header = headers.get(http::header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let query = uri.query().unwrap_or_default();
+    let of_query = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-Credential");
+    let credential = header.map(|text| text.split("Credential=").nth(1).unwrap_or_default().to_owned());
+    let credential = credential.or_else(|| of_query.map(|(_, value)| value.into_owned()));
+    // access-key/date/region/service/aws4_request; an access key has no slash, as the signature's own parser demands.
+    match credential.as_deref().and_then(|text| text.split('/').nth(3)) {
+        Some("s3") | None => Ok(()),
+        Some(_) => {
+            Err(S3Error::with_message(S3ErrorCode::AccessDenied, "the signature is for another service than s3"))
+        }
     }
 }
 
@@ -254,6 +289,8 @@ fn refuse_long_documents(operation: &str, headers: &HeaderMap) -> S3Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::Seals;
+    use crate::config::Credential;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
@@ -261,12 +298,13 @@ mod tests {
 
     fn gate() -> Gate {
         let credential = Credential {
-            tenant: TenantId::parse("a").unwrap(),
+            tenant: domicile_types::TenantId::parse("a").unwrap(),
             access_key: "AKIDA".to_owned(),
             secret_key: "secret".to_owned(),
         };
+        let accounts = Accounts::new(vec![credential], Seals::derive(&[7; 32], Clock));
         Gate {
-            keyring: Keyring(Arc::new(vec![credential])),
+            keyring: Keyring(accounts),
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             sse_c_over_http: false,
         }
@@ -278,7 +316,8 @@ mod tests {
             secure: false,
             request: RequestId::from_bytes([1; 16]),
         };
-        gate().admit(Some("AKIDA"), operation, &Uri::from_static("/b/k"), headers, arrival)
+        let signer = Signer { access_key: "AKIDA".to_owned(), session_token: None };
+        gate().admit(Some(&signer), operation, &Uri::from_static("/b/k"), headers, arrival)
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::cors::{self, Sharing};
 use super::form::{self, Forms};
 use super::journal::{Entry, Journal};
 use super::markup::Markup;
-use super::{checksum, error};
+use super::{admission, checksum, error};
 use crate::clock::Clock;
 use crate::objects::digest::BodyDigests;
 use crate::objects::{Error, ExpectedDigests};
@@ -93,7 +93,7 @@ pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Re
 }
 
 /// An answer that no operation made.
-pub(super) fn refuse((status, code, message): &super::admission::Refusal) -> s3s::HttpResponse {
+pub(super) fn refuse((status, code, message): &admission::Refusal) -> s3s::HttpResponse {
     let mut answer = http::Response::new(s3s::Body::from(error::document(code, message)));
     *answer.status_mut() = *status;
     answer.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -101,7 +101,7 @@ pub(super) fn refuse((status, code, message): &super::admission::Refusal) -> s3s
 }
 
 /// The request's head in the protocol crate's generation of the `http` crate.
-fn convert(request: &Request) -> Result<http::Request<()>, super::admission::Refusal> {
+fn convert(request: &Request) -> Result<http::Request<()>, admission::Refusal> {
     let bad = |message| (StatusCode::BAD_REQUEST, "InvalidURI", message);
     let method = Method::from_bytes(request.method().as_str().as_bytes())
         .map_err(|_| (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "the method is not known"))?;
@@ -131,6 +131,9 @@ async fn call(
     arrival: Arrival,
 ) -> (s3s::HttpResponse, bool) {
     let form = form::is_form(request.method(), checksum::text_header(request.headers(), "content-type"));
+    if let Err(refusal) = admission::link(request.uri()) {
+        return (refuse(&refusal), true);
+    }
     let markup = is_document(&request, form).then(Markup::default);
     let claims = match document_claims(&request) {
         Ok(claims) => claims,

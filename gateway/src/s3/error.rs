@@ -82,6 +82,7 @@ fn code_of(error: &Error) -> (S3ErrorCode, StatusCode) {
         Error::NoOwnershipControls => (Code::OwnershipControlsNotFoundError, StatusCode::NOT_FOUND),
         Error::AclsDisabled => (Code::AccessControlListNotSupported, StatusCode::BAD_REQUEST),
         Error::AclsInTheWay => (Code::InvalidBucketAclWithObjectOwnership, StatusCode::BAD_REQUEST),
+        Error::OutsideRole(_) | Error::BeyondLimits(_) => (Code::AccessDenied, StatusCode::FORBIDDEN),
         Error::NoSuchBucket => (Code::NoSuchBucket, StatusCode::NOT_FOUND),
         Error::NoSuchKey => (Code::NoSuchKey, StatusCode::NOT_FOUND),
         Error::NoSuchVersion => (Code::NoSuchVersion, StatusCode::NOT_FOUND),

@@ -3,7 +3,7 @@
 //! s3s speaks the protocol (SigV4, routing, XML); actix's HTTP server carries it; [`bridge`] joins them; one file per family
 //! of operations translates. No type of s3s passes this module, so that it can be replaced.
 //!
-//! *Absent on purpose*: SigV2 (but for forms), session tokens, and every operation that
+//! *Absent on purpose*: SigV2 (but for forms), and every operation that
 //! is not in [`OPERATIONS`]. What a client demands and the gateway does not do is refused, never ignored.
 
 mod access;
@@ -27,6 +27,7 @@ mod front;
 pub mod fuzzing;
 mod headers;
 mod journal;
+mod hosts;
 mod lifecycle;
 mod lifecycle_rules;
 mod listen;
@@ -43,6 +44,7 @@ mod operations;
 mod overrides;
 mod ranges;
 mod stated;
+mod sts;
 mod tagging;
 mod unconfigured;
 mod versions;
@@ -86,22 +88,34 @@ pub fn run_s3(gateway: Gateway, config: &Config) -> Result<S3Server, S3ServeErro
     let sharing = cors::Sharing::of(&gateway);
     let journal = journal::Journal(Some(gateway.clone()));
     let front = Front { gateway, region_names: config.region_names().into() };
-    let keyring = auth::Keyring::new(config);
-    let door = bridge::Door { journal, ..door(front, sharing, &keyring, config) };
+    let keyring = auth::Keyring::new(front.gateway.accounts.clone());
+    let tokens = Some(front.gateway.clone());
+    let door = bridge::Door { journal, ..door(front, sharing, tokens, &keyring, config) };
     listen::start(&door, &keyring, config)
 }
 
-/// The front as the listeners know it.
-fn door(front: impl s3s::S3 + Clone, sharing: cors::Sharing, keyring: &auth::Keyring, config: &Config) -> bridge::Door {
+/// The front as the listeners know it. `tokens` serves AssumeRole.
+fn door(
+    front: impl s3s::S3 + Clone,
+    sharing: cors::Sharing,
+    tokens: Option<Gateway>,
+    keyring: &auth::Keyring,
+    config: &Config,
+) -> bridge::Door {
     let limits = Arc::new(StaticConfigProvider::new(Arc::new(protocol_limits())));
     let gate = Arc::new(auth::Gate::new(keyring.clone(), config));
+    let hosts = hosts::Hosts::new(&config.domains);
     let mut verified = S3ServiceBuilder::new(front.clone());
     verified.set_config(Arc::clone(&limits) as _);
-    let forms = form::Forms::new(verified.build(), Arc::clone(&gate), keyring.clone(), None);
+    let forms = form::Forms::new(verified.build(), Arc::clone(&gate), keyring.clone(), hosts.clone());
     let mut builder = S3ServiceBuilder::new(front);
     builder.set_config(limits);
+    builder.set_host(hosts);
     builder.set_auth(keyring.clone());
-    builder.set_access(auth::SharedGate(gate));
+    builder.set_access(auth::SharedGate(Arc::clone(&gate)));
+    if let Some(gateway) = tokens {
+        builder.set_route(sts::Sts { gateway, gate });
+    }
     bridge::Door { service: builder.build(), forms, sharing, journal: journal::Journal(None) }
 }
 
@@ -111,7 +125,7 @@ fn protocol_limits() -> S3Config {
     limits.put_object_max_size = Some(BODY_BYTES_MAX);
     limits.aws_chunked_stream_max_chunk_size = SIGNED_CHUNK_BYTES_MAX;
     limits.presigned_url_max_skew_time_secs = CLOCK_SKEW_SECONDS_MAX;
-    limits.sig_v4_allowed_services = vec!["s3".to_owned()];
+    limits.sig_v4_allowed_services = vec!["s3".to_owned(), "sts".to_owned()];
     limits.enable_sig_v2 = false;
     limits.allow_post_signature = false;
     // Forms do not come this far; these limits hold should one ever do.

@@ -103,7 +103,7 @@ mod tests {
 
     fn holder() -> Caller {
         let tenant = TenantId::parse("a").unwrap();
-        caller(Principal::Key(KeyHolder { tenant, access_key: "AKID".to_owned() }))
+        caller(Principal::Key(KeyHolder::of_tenant(tenant, "AKID")))
     }
 
     fn as_text(content_type: &str) -> Overrides {

@@ -2,6 +2,7 @@
 //! in `model`.
 
 mod expiry;
+mod identities;
 mod listings;
 mod model;
 mod multipart;

@@ -23,6 +23,7 @@ use self::decide::{Asked, Present, is_read};
 pub(super) use self::rules::Rules;
 use super::error::Error;
 use super::gateway::Gateway;
+use super::limits;
 use super::request::{Caller, Principal, Tags};
 use crate::catalog::{Bucket, CatalogError, VersionId};
 use crate::policy::{Asker, Facts, Policy, Request, Verdict, evaluate, version_action};
@@ -145,14 +146,32 @@ impl Gateway {
     pub(super) async fn allows(&self, admitted: &Admitted<'_>, wants: &Wants<'_>) -> Result<bool, Error> {
         let Admitted { bucket, rules, caller } = admitted;
         let is_owner = caller.tenant() == Some(&bucket.owner);
-        if is_owner && rules.policy.is_none() {
+        let limits = caller.limits().filter(|limits| !limits.is_none());
+        if is_owner && rules.policy.is_none() && limits.is_none() {
             return Ok(true);
         }
         let present = self.present(admitted, wants, is_owner).await?;
         let facts = self.facts_of(admitted, wants, &present);
+        let asker = asker(caller);
+        if limits.is_some_and(|limits| !limits.allow(&within(&asker, bucket.name.as_str(), wants, &facts))) {
+            return Ok(false);
+        }
         let asked =
-            Asked { asker: &asker(caller), owner: &bucket.owner, bucket: bucket.name.as_str(), wants, facts: &facts };
+            Asked { asker: &asker, owner: &bucket.owner, bucket: bucket.name.as_str(), wants, facts: &facts };
         Ok(rules.allow(asked, &present))
+    }
+
+    /// Refuses what the key's own limits do not allow, where no bucket's rules are asked: `bucket` is empty, or not there yet.
+    pub(super) fn keep_within_limits(&self, caller: &Caller, bucket: &str, wants: &Wants<'_>) -> Result<(), Error> {
+        let asker = asker(caller);
+        let mut facts = caller.stated.facts.clone();
+        self.state_request(&mut facts, caller);
+        match caller.limits() {
+            Some(limits) if !limits.allow(&within(&asker, bucket, wants, &facts)) => {
+                Err(Error::BeyondLimits(format!("this access key may not do {}", wants.action)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Demands that the caller may be told which keys there are, `key` among them. Whom the request expects to own the bucket
@@ -176,7 +195,9 @@ impl Gateway {
     async fn present(&self, admitted: &Admitted<'_>, wants: &Wants<'_>, is_owner: bool) -> Result<Present, Error> {
         let Some(key) = wants.key.and_then(|key| ObjectKey::parse(key).ok()) else { return Ok(Present::default()) };
         let rules = &admitted.rules;
-        let by_tag = rules.policy.as_ref().is_some_and(Policy::mentions_existing_tags);
+        let of_key =
+            admitted.caller.limits().into_iter().flat_map(|limits| limits.policies.iter().map(|policy| &**policy));
+        let by_tag = rules.policy.iter().chain(of_key).any(Policy::mentions_existing_tags);
         let by_acl = !is_owner && (object_permission(wants.action).is_some() || is_read(wants.action));
         if !by_tag && !by_acl {
             return Ok(Present::default());
@@ -228,6 +249,14 @@ impl Gateway {
             facts.requested_tags(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         }
         facts.existing_tags(present.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        facts.set("aws:ResourceAccount", bucket.owner.as_str());
+        facts.set("s3:ResourceAccount", bucket.owner.as_str());
+        self.state_request(&mut facts, caller);
+        facts
+    }
+
+    /// What policies may ask about any request: when, from where, by whom.
+    fn state_request(&self, facts: &mut Facts, caller: &Caller) {
         let now = time::OffsetDateTime::from(self.clock.now());
         facts.set("aws:EpochTime", now.unix_timestamp().to_string());
         if let Ok(now) = now.format(&time::format_description::well_known::Rfc3339) {
@@ -237,10 +266,7 @@ impl Gateway {
         if let Some(address) = caller.address {
             facts.set("aws:SourceIp", address.to_string());
         }
-        facts.set("aws:ResourceAccount", bucket.owner.as_str());
-        facts.set("s3:ResourceAccount", bucket.owner.as_str());
-        state_asker(&mut facts, &asker(caller));
-        facts
+        state_asker(facts, &asker(caller));
     }
 }
 
@@ -248,8 +274,17 @@ impl Gateway {
 fn asker(caller: &Caller) -> Asker {
     match &caller.principal {
         Principal::Anonymous => Asker::Anonymous,
-        Principal::Key(holder) => Asker::Account(holder.tenant.clone()),
+        Principal::Key(holder) => match &holder.user {
+            Some(name) => Asker::User { tenant: holder.tenant.clone(), name: name.clone() },
+            None => Asker::Account(holder.tenant.clone()),
+        },
     }
+}
+
+/// What a key's own limits are asked.
+fn within<'a>(asker: &'a Asker, bucket: &'a str, wants: &'a Wants<'_>, facts: &'a Facts) -> limits::Asked<'a> {
+    let prefix = wants.conditions.iter().find(|(key, _)| *key == "s3:prefix").map(|(_, value)| value.as_str());
+    limits::Asked { asker, action: wants.action, bucket, key: wants.key, prefix, facts }
 }
 
 fn state_asker(facts: &mut Facts, asker: &Asker) {

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use s3s::host::S3Host;
 use s3s::service::S3Service;
 use s3s::{HttpResponse, S3Error, S3ErrorCode, S3Result};
 
@@ -27,6 +26,8 @@ pub(super) use put::FileFault;
 use super::auth::{Arrival, Gate, Keyring};
 use super::body::ClientLeft;
 use super::checksum::text_header;
+use super::hosts::Hosts;
+use super::journal::Witness;
 use super::names;
 use crate::clock::Clock;
 use policy::Policy;
@@ -41,7 +42,7 @@ pub(super) struct Forms {
     put: S3Service,
     gate: Arc<Gate>,
     keyring: Keyring,
-    hosts: Option<Arc<dyn S3Host>>,
+    hosts: Hosts,
 }
 
 /// How many fields a form has before its file.
@@ -54,7 +55,7 @@ where
 
 impl Forms {
     /// `put` must be a service without authentication in front of the use cases.
-    pub(super) const fn new(put: S3Service, gate: Arc<Gate>, keyring: Keyring, hosts: Option<Arc<dyn S3Host>>) -> Self {
+    pub(super) const fn new(put: S3Service, gate: Arc<Gate>, keyring: Keyring, hosts: Hosts) -> Self {
         Self { put, gate, keyring, hosts }
     }
 
@@ -85,6 +86,9 @@ impl Forms {
         let key = names::key(key)?;
         let mut request = put::request(&bucket, &key, form, length)?;
         let caller = self.gate.admit_form(signer.as_ref(), request.headers(), &parts.headers, arrival)?;
+        if let Some(witness) = parts.extensions.get::<Arc<Witness>>() {
+            witness.saw(&caller, "PutObject");
+        }
         request.extensions_mut().insert(arrival);
         request.extensions_mut().insert(caller);
         let stored = self.put.call(request).await.map_err(|error| {
@@ -98,10 +102,7 @@ impl Forms {
     /// The bucket that the form is posted to: by its path, or by its host.
     fn bucket(&self, parts: &Parts) -> S3Result<domicile_types::BucketName> {
         let host = text_header(&parts.headers, "host").or_else(|| parts.uri.authority().map(|host| host.as_str()));
-        let of_host = match (&self.hosts, host) {
-            (Some(hosts), Some(host)) => hosts.parse_host_header(host)?.bucket().map(str::to_owned),
-            _ => None,
-        };
+        let of_host = host.and_then(|host| self.hosts.bucket(host));
         let path = parts.uri.path().trim_start_matches('/').trim_end_matches('/');
         match (of_host, path) {
             (Some(bucket), "") => names::bucket(&bucket),

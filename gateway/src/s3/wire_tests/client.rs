@@ -213,6 +213,13 @@ impl Wire {
         }
     }
 
+    /// Reads so many bytes of a body.
+    pub(super) async fn body(&mut self, length: usize) -> String {
+        while self.read.len() < length && self.more().await {}
+        let body: Vec<u8> = self.read.drain(..length.min(self.read.len())).collect();
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
     /// Reads an answer whole.
     pub(super) async fn answer(&mut self, method: &str) -> Answer {
         let head = self.head().await;

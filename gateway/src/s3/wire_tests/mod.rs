@@ -9,6 +9,7 @@ mod documents;
 mod forms;
 mod framing;
 mod heads;
+mod links;
 mod pages;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::{auth, body, names};
+use crate::accounts::{Accounts, Seals};
+use crate::clock::Clock;
 use crate::config::{Config, Credential, RawConfig};
 use crate::objects::digest::BodyDigests;
 use crate::objects::{BodyStream, Caller, Error};
@@ -126,8 +129,9 @@ impl s3s::S3 for Stub {
 pub(super) fn start() -> (std::net::SocketAddr, Seen, super::S3Server) {
     let seen = Seen::default();
     let config = config();
-    let keyring = auth::Keyring::new(&config);
-    let door = super::door(Stub(seen.clone()), pages::sharing(), &keyring, &config);
+    let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&[7; 32], Clock));
+    let keyring = auth::Keyring::new(accounts);
+    let door = super::door(Stub(seen.clone()), pages::sharing(), None, &keyring, &config);
     let server = super::listen::start(&door, &keyring, &config).unwrap();
     (server.http().unwrap(), seen, server)
 }
@@ -153,6 +157,7 @@ fn config() -> Config {
         access_key: ACCESS_KEY.to_owned(),
         secret_key: SECRET_KEY.to_owned(),
     }];
+    config.domains = vec!["s3.test".to_owned()];
     config.limits.s3_workers = 1;
     config
 }

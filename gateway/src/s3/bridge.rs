@@ -23,7 +23,7 @@ use super::cors::{self, Sharing};
 use super::form::{self, Forms};
 use super::journal::{Entry, Journal};
 use super::markup::Markup;
-use super::{admission, checksum, error};
+use super::{admission, checksum, error, sts};
 use crate::clock::Clock;
 use crate::objects::digest::BodyDigests;
 use crate::objects::{Error, ExpectedDigests};
@@ -152,8 +152,10 @@ async fn call(
     let made = if form {
         door.forms.serve(&parts, body, arrival).await.unwrap_or_else(error_answer)
     } else {
+        let of_tokens = sts::is_for(&parts.method, &parts.uri, &parts.headers);
         let request = http::Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-        answer(&door.service, request).await
+        let answer = answer(&door.service, request).await;
+        if of_tokens { sts::in_its_form(answer, &arrival.request.to_string()) } else { answer }
     };
     // Whoever read the body has dropped it, or is about to: then the pump ends.
     let ended = tokio::time::timeout(PUMP_GRACE, &mut pump).await;
@@ -205,7 +207,7 @@ const DOCUMENTS: [&str; 12] = [
 /// Whether a request's body is an XML document that names objects or settings, and surely no object's bytes.
 fn is_document(request: &http::Request<()>, form: bool) -> bool {
     match *request.method() {
-        Method::POST => !form,
+        Method::POST => !form && !sts::is_for(request.method(), request.uri(), request.headers()),
         Method::PUT => DOCUMENTS.iter().any(|name| has_parameter(request, name)),
         _ => false,
     }

@@ -26,8 +26,8 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
-mod journal;
 mod hosts;
+mod journal;
 mod lifecycle;
 mod lifecycle_rules;
 mod listen;

@@ -31,8 +31,7 @@ pub(super) struct Sts {
 #[async_trait::async_trait]
 impl S3Route for Sts {
     fn is_match(&self, method: &Method, uri: &Uri, headers: &HeaderMap, _: &mut http::Extensions) -> bool {
-        let form = text_header(headers, "content-type").unwrap_or_default();
-        method == Method::POST && uri.path() == "/" && form.starts_with("application/x-www-form-urlencoded")
+        is_for(method, uri, headers)
     }
 
     async fn call(&self, mut request: S3Request<Body>) -> S3Result<S3Response<Body>> {
@@ -124,6 +123,27 @@ fn of_use_case(error: &Error) -> Refusal {
         _ => (StatusCode::SERVICE_UNAVAILABLE, code),
     };
     (status, code, message)
+}
+
+/// Whether a request is for this service.
+pub(super) fn is_for(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    let form = text_header(headers, "content-type").unwrap_or_default();
+    method == Method::POST && uri.path() == "/" && form.starts_with("application/x-www-form-urlencoded")
+}
+
+/// An error of the protocol (a wrong signature, an unknown key) in the form of this service, which its clients expect.
+pub(super) fn in_its_form(answer: s3s::HttpResponse, id: &str) -> s3s::HttpResponse {
+    let wrapped = answer.body().bytes().and_then(|body| {
+        let error = std::str::from_utf8(&body).ok()?.split_once("<Error>")?.1.strip_suffix("</Error>")?.to_owned();
+        Some(format!(
+            "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type>{error}</Error>\
+             <RequestId>{id}</RequestId></ErrorResponse>"
+        ))
+    });
+    match wrapped {
+        Some(document) => answer.map(|_| Body::from(document)),
+        None => answer,
+    }
 }
 
 fn failure(code: &str, message: &str, id: &str) -> String {

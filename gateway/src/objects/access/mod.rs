@@ -156,8 +156,7 @@ impl Gateway {
         if limits.is_some_and(|limits| !limits.allow(&within(&asker, bucket.name.as_str(), wants, &facts))) {
             return Ok(false);
         }
-        let asked =
-            Asked { asker: &asker, owner: &bucket.owner, bucket: bucket.name.as_str(), wants, facts: &facts };
+        let asked = Asked { asker: &asker, owner: &bucket.owner, bucket: bucket.name.as_str(), wants, facts: &facts };
         Ok(rules.allow(asked, &present))
     }
 

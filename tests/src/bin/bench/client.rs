@@ -41,9 +41,20 @@ pub(crate) struct Work {
     pub(crate) name: String,
     pub(crate) objects: u32,
     pub(crate) object_bytes: u64,
+    /// Where it is less than that: objects have from so many bytes on, each by its number.
+    pub(crate) object_bytes_min: u64,
     /// Request `i` is for object `i` modulo `objects`.
     pub(crate) requests: u32,
     pub(crate) at_once: usize,
+}
+
+impl Work {
+    /// The length of an object: the same at every run.
+    fn bytes_of(&self, object: u64) -> u64 {
+        let spread = self.object_bytes.saturating_sub(self.object_bytes_min) + 1;
+        // Neighbours differ: a multiplicative hash (Knuth, volume 3, section 6.4).
+        self.object_bytes_min.min(self.object_bytes) + (object.wrapping_mul(11_400_714_819_323_198_485) >> 32) % spread
+    }
 }
 
 /// Which request.
@@ -137,9 +148,9 @@ impl LoadClient {
         let _or_already_there = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = Client::builder().no_proxy().pool_max_idle_per_host(order.work.at_once).build()?;
         let pattern = Pattern::new();
-        let Work { verb, objects, object_bytes, .. } = order.work;
+        let Work { verb, objects, .. } = order.work;
         let hash = |object| {
-            let pieces = pattern.pieces(u64::from(object), object_bytes);
+            let pieces = pattern.pieces(u64::from(object), order.work.bytes_of(u64::from(object)));
             HEXLOWER.encode(&pieces.fold(Sha256::new(), Digest::chain_update).finalize())
         };
         let hashes = if verb == Verb::PutSigned { (0..objects).map(hash).collect() } else { Vec::new() };
@@ -187,14 +198,14 @@ impl LoadClient {
     }
 
     fn job(&self, request: u64) -> Job {
-        let Work { verb, objects, object_bytes, .. } = self.order.work;
+        let Work { verb, objects, .. } = self.order.work;
         let object = request % u64::from(objects.max(1));
         match verb {
             Verb::GetRange { bytes } => {
-                let starts = object_bytes.saturating_sub(bytes) + 1;
+                let starts = self.order.work.bytes_of(object).saturating_sub(bytes) + 1;
                 Job { object, start: splitmix64(request) % starts, bytes }
             }
-            _ => Job { object, start: 0, bytes: object_bytes },
+            _ => Job { object, start: 0, bytes: self.order.work.bytes_of(object) },
         }
     }
 

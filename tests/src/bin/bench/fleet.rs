@@ -123,6 +123,7 @@ impl Fleet {
             name: String::new(),
             objects: 1,
             object_bytes: 0,
+            object_bytes_min: 0,
             requests: 1,
             at_once: 1,
         };

@@ -10,6 +10,7 @@ mod client;
 mod disk;
 mod fleet;
 mod intents;
+mod listing;
 mod objects;
 mod parts;
 mod pattern;
@@ -42,6 +43,12 @@ struct Options {
     /// times as much. Unset: 0.25, or 1 with `--full`.
     #[arg(long, value_name = "GIB")]
     upload_gib: Option<f64>,
+    /// Files of 10 to 100 KiB that are stored and read.
+    #[arg(long, value_name = "FILES", default_value_t = 2000)]
+    small_files: u32,
+    /// Keys of the bucket that is listed. Unset: a million, or ten million with `--full` (7 GiB of disk while they are loaded).
+    #[arg(long, value_name = "KEYS")]
+    listing_keys: Option<u64>,
     /// Where the measured fleet and log keep their data: on the disk that is to be measured. Emptied before and after.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     data_dir: PathBuf,
@@ -72,6 +79,8 @@ enum Section {
     Chunker,
     /// Intents per second on a real log.
     Intents,
+    /// A page of a listing in a bucket of many keys.
+    Listing,
     /// PUT, GET and ranges through gateway and nodes.
     Objects,
     /// Sixteen large uploads at once.
@@ -84,6 +93,8 @@ struct Effort {
     /// 1 for the quick run.
     times: u32,
     upload_bytes: u64,
+    small_files: u32,
+    listing_keys: u64,
 }
 
 fn main() -> ExitCode {
@@ -114,6 +125,9 @@ fn measure(options: &Options) -> Result<()> {
     if wants(Section::Intents) {
         report.add(intents::run(&folder.join("log"), &options.policies, effort)?);
     }
+    if wants(Section::Listing) {
+        report.add(listing::run(&folder.join("listing"), effort)?);
+    }
     if wants(Section::Objects) || wants(Section::Uploads) {
         if wants(Section::Uploads) {
             uploads::check_space(&folder, effort)?;
@@ -137,7 +151,19 @@ impl Options {
         if !(0.001..=5.0).contains(&gib) {
             bail!("--upload-gib is {gib}: take 0.001 to 5, the most that S3 allows one PUT");
         }
-        Ok(Effort { times: if self.full { 4 } else { 1 }, upload_bytes: stopwatch::whole(gib * 1_073_741_824.0) })
+        if self.small_files == 0 {
+            bail!("--small-files is 0: take at least one");
+        }
+        let keys = self.listing_keys.unwrap_or(if self.full { 10_000_000 } else { 1_000_000 });
+        if !(100_000..=100_000_000).contains(&keys) {
+            bail!("--listing-keys is {keys}: take 100,000 to 100,000,000");
+        }
+        Ok(Effort {
+            times: if self.full { 4 } else { 1 },
+            upload_bytes: stopwatch::whole(gib * 1_073_741_824.0),
+            small_files: self.small_files,
+            listing_keys: keys,
+        })
     }
 
     fn domicile(&self) -> Result<PathBuf> {

@@ -11,6 +11,9 @@ use crate::stopwatch::float;
 
 const LARGE_BYTES: u64 = 64 << 20;
 const SMALL_BYTES: u64 = 16 << 10;
+/// What image datasets are made of.
+const MEDIUM_BYTES: u64 = 100 << 10;
+const FILE_BYTES_MIN: u64 = 10 << 10;
 const RANGE_BYTES: u64 = 64 << 10;
 
 const NOTES: [&str; 4] = [
@@ -39,25 +42,45 @@ pub(crate) fn run(fleet: &Fleet, effort: Effort) -> Result<Table> {
         ("GET 64 KiB ranges of 64 MiB, 16 at once", ranges("large-1", 1500 * effort.times, 16)),
         ("PUT 16 KiB, 32 at once", phase(Verb::Put, "small", small, SMALL_BYTES, 32)),
         ("GET 16 KiB, 32 at once", phase(Verb::Get, "small", small, SMALL_BYTES, 32)),
+        ("PUT 100 KiB, 32 at once", phase(Verb::Put, "medium", small, MEDIUM_BYTES, 32)),
+        ("GET 100 KiB, 32 at once", phase(Verb::Get, "medium", small, MEDIUM_BYTES, 32)),
+        ("PUT files of 10 to 100 KiB, 64 at once", files(Verb::Put, effort)),
+        ("GET files of 10 to 100 KiB, 64 at once", files(Verb::Get, effort)),
     ];
     for (name, work) in phases {
         eprintln!("bench: {name}");
         table.row(row(name, &fleet.measure(work)?));
     }
-    for (name, objects) in [("large-1", large), ("large-4", large), ("signed", large / 2), ("small", small)] {
+    for (name, objects) in
+        [("large-1", large), ("large-4", large), ("signed", large / 2), ("small", small), ("medium", small)]
+    {
         fleet.measure(phase(Verb::Delete, name, objects, 0, 32))?;
     }
+    fleet.measure(files(Verb::Delete, effort))?;
     Ok(table)
+}
+
+/// A dataset of small files.
+fn files(verb: Verb, effort: Effort) -> Work {
+    Work { object_bytes_min: FILE_BYTES_MIN, ..phase(verb, "files", effort.small_files, MEDIUM_BYTES, 64) }
 }
 
 /// One request per object.
 pub(crate) fn phase(verb: Verb, name: &str, objects: u32, object_bytes: u64, at_once: usize) -> Work {
-    Work { verb, name: name.to_owned(), objects, object_bytes, requests: objects, at_once }
+    Work {
+        verb,
+        name: name.to_owned(),
+        objects,
+        object_bytes,
+        object_bytes_min: object_bytes,
+        requests: objects,
+        at_once,
+    }
 }
 
 fn ranges(name: &str, requests: u32, at_once: usize) -> Work {
     let verb = Verb::GetRange { bytes: RANGE_BYTES };
-    Work { verb, name: name.to_owned(), objects: 1, object_bytes: LARGE_BYTES, requests, at_once }
+    Work { verb, requests, ..phase(verb, name, 1, LARGE_BYTES, at_once) }
 }
 
 /// The figures of one phase.

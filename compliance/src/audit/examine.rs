@@ -275,7 +275,7 @@ impl Examiner {
         self.compare_seen()?;
         let stored = self.tree.size();
         if stored < self.published_size() {
-            self.compare_short();
+            self.compare_begun();
             self.blame_entries()?;
             let by = self.dir.join(CHECKPOINT_FILE).display().to_string();
             return Err(tail_cut(by, self.published_size(), stored));
@@ -297,6 +297,8 @@ impl Examiner {
         while self.seen.front().is_some_and(|seen| seen.checkpoint.size() == self.tree.size()) {
             let Some(seen) = self.seen.pop_front() else { break };
             if *seen.checkpoint.root() != self.tree.root() {
+                // The tile in progress may say which entry is wrong; it is not compared before it is full.
+                self.compare_begun();
                 self.blame_entries()?;
                 return Err(LogFault::Forked { by: seen.by, size: seen.checkpoint.size(), agreed: self.agreed });
             }
@@ -335,8 +337,8 @@ impl Examiner {
         slot.get_or_insert(difference);
     }
 
-    /// Fewer leaves than the checkpoint covers: whether those that are left are at least the ones that were hashed.
-    fn compare_short(&mut self) {
+    /// Holds the leaves of the tile in progress against the tile on disk, which may hold more.
+    fn compare_begun(&mut self) {
         let ours = self.builder.partials().find(|tile| matches!(tile.name.kind, TileKind::Hashes { level: 0 }));
         let Some(ours) = ours else { return };
         let published = self.published_size();
@@ -386,7 +388,7 @@ impl Examiner {
 
     /// The entries cannot go on: names the entry that the tiles say is wrong, else `otherwise`.
     pub(super) fn blame(mut self, otherwise: LogFault) -> LogFault {
-        self.compare_short();
+        self.compare_begun();
         self.blame_entries().err().unwrap_or(otherwise)
     }
 

@@ -84,6 +84,29 @@ fn an_entry_removed_from_an_export_is_named_by_its_index() {
     }
 }
 
+/// What a node has seen is compared before the tile that holds the entry is full: the entry is named all the same.
+#[test]
+fn what_was_changed_or_removed_before_a_seen_checkpoint_is_named_by_its_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    fill(&log, 122);
+    let early = log.publish().unwrap();
+    fill(&log, COUNT - 122);
+    let seen = [SeenCheckpoint { by: "node".to_owned(), checkpoint: (*early).clone() }];
+    type Edit = fn(&mut Vec<Vec<u8>>);
+    let edits: [(Edit, &str); 2] = [
+        (|entries| *entries[128].last_mut().unwrap() ^= 1, "entry 128 was changed"),
+        (|entries| drop(entries.remove(128)), "entry 128 was removed"),
+    ];
+    for (edit, named) in edits {
+        let copy = tempfile::tempdir().unwrap();
+        export(&log, copy.path(), None).unwrap();
+        edit_bundles(copy.path(), edit);
+        let fault = verify_export(copy.path(), &key(), &seen).unwrap_err();
+        assert!(fault.to_string().contains(named), "{fault:?}");
+    }
+}
+
 #[test]
 fn every_changed_byte_of_an_exported_file_is_found() {
     let (_dir, copy) = log_and_export();

@@ -43,12 +43,14 @@ impl CodeProfile {
 
     /// Data shards.
     #[must_use]
+    #[expect(clippy::as_conversions, reason = "widens, and From is not const")]
     pub const fn k(self) -> usize {
         self.k as usize
     }
 
     /// Parity shards: how many may be lost.
     #[must_use]
+    #[expect(clippy::as_conversions, reason = "widens, and From is not const")]
     pub const fn m(self) -> usize {
         self.m as usize
     }

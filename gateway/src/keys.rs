@@ -64,7 +64,7 @@ pub struct KeyOwner<'a> {
     pub bucket: &'a BucketName,
     /// Of which key.
     pub key: &'a ObjectKey,
-    /// `null`, or the upload id while a multipart upload is open.
+    /// The upload that brought it: every version has one of its own, known before the version's id is.
     pub version: &'a str,
 }
 

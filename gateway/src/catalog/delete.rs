@@ -82,9 +82,8 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::PreconditionFailed`], [`CatalogError::ObjectLocked`].
     pub async fn delete(&self, stamp: Stamp, bucket: &Bucket, what: Deletion) -> Result<Deleted, CatalogError> {
-        let named = what.version.map(|version| version.to_string()).unwrap_or_default();
-        let subject = [&bucket.id.as_bytes()[..], what.key.as_str().as_bytes(), named.as_bytes()];
-        let once = stamp.once("delete-object", &subject);
+        let [key, version] = named(&what);
+        let once = stamp.once("delete-object", &[bucket.id.as_bytes(), key.as_bytes(), version.as_bytes()]);
         let due = self.sweep_due(stamp);
         let given = bucket.clone();
         self.write(once, move |tx| {
@@ -106,7 +105,11 @@ impl Catalog {
         let mut outcomes = Vec::with_capacity(deletions.len());
         for batch in deletions.chunks(KEYS_PER_TRANSACTION) {
             let first = outcomes.len();
-            let once = stamp.once("delete-objects", &[&first.to_be_bytes()]);
+            let place = first.to_be_bytes();
+            let named: Vec<[String; 2]> = batch.iter().map(named).collect();
+            let subject: Vec<&[u8]> =
+                [&place[..]].into_iter().chain(named.iter().flatten().map(String::as_bytes)).collect();
+            let once = stamp.once("delete-objects", &subject);
             let (given, batch) = (bucket.clone(), batch.to_vec());
             let done: Vec<Refusable> = self
                 .write(once, move |tx| {
@@ -119,6 +122,11 @@ impl Catalog {
         }
         Ok(outcomes)
     }
+}
+
+/// What tells one deletion of a request from another.
+fn named(what: &Deletion) -> [String; 2] {
+    [what.key.as_str().to_owned(), what.version.map(|version| version.to_string()).unwrap_or_default()]
 }
 
 /// The outcome for one entry of many, in a form that an idempotency row can keep.

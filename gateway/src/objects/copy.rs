@@ -114,7 +114,7 @@ impl Gateway {
     /// What is to be copied into `bucket`, if its conditions hold.
     async fn source(&self, caller: &Caller, request: GetObject, bucket: &Bucket) -> Result<Source, Error> {
         let wants = Wants::new("s3:GetObject").key(&request.key).version(request.version).of_source();
-        let (from, head) = self.row_for(caller, &request, &wants).await?;
+        let (from, head) = self.row_for(caller, &request, &wants).await.map_err(of_marker)?;
         self.try_key(caller, &caller.encryption.source, &from, &request, &head).await?;
         request.conditions.check(&head.object.etag, head.last_modified).map_err(|error| match error {
             // A copy whose condition does not hold fails; there is nothing that the client has already.
@@ -142,6 +142,16 @@ impl Gateway {
             head: source.head.clone(),
         };
         self.read_object(reading, source.range.clone()).await
+    }
+}
+
+/// A delete marker that is named as the source is no object that could be read some other way.
+fn of_marker(error: Error) -> Error {
+    match error {
+        Error::DeleteMarker { newest: false, .. } => {
+            Error::InvalidRequest("the source of a copy may not be a delete marker named by its id".to_owned())
+        }
+        error => error,
     }
 }
 

@@ -14,7 +14,10 @@ from clients import (
     mebibytes,
     refusal,
 )
+from versions import all_versions
 
+# What one request deletes at the most.
+KEYS_AT_ONCE = 1_000
 EEA = {"DE", "FR", "NL", "IE"}
 DENIED = 451
 DENIED_CODE = "UnavailableForLegalReasons"
@@ -34,10 +37,10 @@ def what_earlier_tours_left_can_be_deleted(demo):
                 continue
             for upload in s3.list_multipart_uploads(Bucket=bucket["Name"]).get("Uploads", []):
                 s3.abort_multipart_upload(Bucket=bucket["Name"], Key=upload["Key"], UploadId=upload["UploadId"])
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
-                keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
-                if keys:
-                    s3.delete_objects(Bucket=bucket["Name"], Delete={"Objects": keys})
+            left = all_versions(s3, bucket["Name"])
+            for first in range(0, len(left), KEYS_AT_ONCE):
+                some = {"Objects": left[first : first + KEYS_AT_ONCE]}
+                s3.delete_objects(Bucket=bucket["Name"], Delete=some, BypassGovernanceRetention=True)
             s3.delete_bucket(Bucket=bucket["Name"])
             removed += 1
     yield f"{removed} buckets of earlier runs"

@@ -17,6 +17,7 @@ import ends
 import evidence
 import faults
 import law
+import versions
 from clients import Demo, Mismatch
 
 
@@ -24,7 +25,7 @@ def steps():
     """Every step in its order: later ones use what earlier ones stored."""
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
-    return [*dataset.STEPS, *law.STEPS, *copies.STEPS, *ends.STEPS, *evidences, *faults.STEPS, stale]
+    return [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *ends.STEPS, *evidences, *faults.STEPS, stale]
 
 
 def main(data_dir, program):

@@ -21,6 +21,7 @@ use super::auth::Arrival;
 use super::body::ClientLeft;
 use super::cors::{self, Sharing};
 use super::form::{self, Forms};
+use super::hosts::{Hosts, OfHost};
 use super::journal::{Entry, Journal};
 use super::markup::Markup;
 use super::{admission, checksum, error, sts};
@@ -46,6 +47,8 @@ pub(super) struct Door {
     pub(super) forms: Forms,
     /// What buckets allow pages of other origins.
     pub(super) sharing: Sharing,
+    /// Which hosts name buckets.
+    pub(super) hosts: Hosts,
     /// What access logs are told.
     pub(super) journal: Journal,
 }
@@ -58,7 +61,15 @@ pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Re
     let old_protocol = request.version() < actix_http::Version::HTTP_2;
     let (method, path) = (request.method().as_str().to_owned(), request.path().to_owned());
     let mut entry = None;
-    let (answer, body_left) = match convert(&request) {
+    let converted = convert(&request).map(|mut converted| {
+        let host = checksum::text_header(converted.headers(), "host");
+        let host = host.or_else(|| converted.uri().host()).and_then(|host| door.hosts.bucket(host));
+        if let Some(bucket) = host {
+            converted.extensions_mut().insert(OfHost(bucket));
+        }
+        converted
+    });
+    let (answer, body_left) = match converted {
         Ok(converted) if cors::is_preflight(&converted) => {
             (door.sharing.preflight(&converted, arrival).await, !matches!(payload, Payload::None))
         }

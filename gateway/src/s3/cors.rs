@@ -17,7 +17,7 @@ use s3s::dto::{
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::auth::Arrival;
-use super::{Front, auth, bridge, checksum, names};
+use super::{Front, auth, bridge, checksum, hosts, names};
 use crate::objects::{Caller, CorsRule, CorsRules, CrossOrigin, Error, Gateway, Principal, header_names};
 
 /// What makes two answers to the same URL differ.
@@ -139,7 +139,7 @@ impl Sharing {
             stated: Arc::default(),
         };
         let asked = CrossOrigin { origin, method, headers: text("access-control-request-headers") };
-        let found = match bucket(request) {
+        let found = match hosts::addressed(request).0 {
             Some(bucket) => (self.find)(bucket, Some(caller)).await,
             None => Ok(None),
         };
@@ -188,19 +188,17 @@ impl Asked {
     pub(super) fn by(request: &http::Request<()>) -> Option<Self> {
         let text = |name: &str| checksum::text_header(request.headers(), name);
         let method = text("access-control-request-method").unwrap_or(request.method().as_str());
-        Some(Self { bucket: bucket(request), origin: text("origin")?.to_owned(), method: method.to_owned() })
+        Some(Self {
+            bucket: hosts::addressed(request).0,
+            origin: text("origin")?.to_owned(),
+            method: method.to_owned(),
+        })
     }
 }
 
 /// Whether a request is a preflight.
 pub(super) fn is_preflight(request: &http::Request<()>) -> bool {
     request.method() == Method::OPTIONS
-}
-
-/// The bucket that a request's path names.
-pub(super) fn bucket(request: &http::Request<()>) -> Option<BucketName> {
-    let name = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
-    BucketName::parse(name).ok()
 }
 
 fn allow(headers: &mut HeaderMap, rule: &CorsRule, asked: &CrossOrigin<'_>) {

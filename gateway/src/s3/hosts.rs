@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use domicile_types::BucketName;
 use s3s::S3Result;
 use s3s::host::{S3Host, VirtualHost};
 
@@ -27,6 +28,20 @@ impl Hosts {
     }
 }
 
+/// The bucket that a request's host names: travels with the request as an extension.
+#[derive(Debug, Clone)]
+pub(super) struct OfHost(pub(super) String);
+
+/// The bucket and the key, still encoded, that a request names by host and path, or by path alone.
+pub(super) fn addressed(request: &http::Request<()>) -> (Option<BucketName>, Option<&str>) {
+    let path = request.uri().path().trim_start_matches('/');
+    let (bucket, key) = match request.extensions().get::<OfHost>() {
+        Some(OfHost(bucket)) => (bucket.as_str(), path),
+        None => path.split_once('/').unwrap_or((path, "")),
+    };
+    (BucketName::parse(bucket).ok(), Some(key).filter(|key| !key.is_empty()))
+}
+
 impl S3Host for Hosts {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
         let virtual_host = VirtualHost::new(Cow::Borrowed(host));
@@ -47,6 +62,25 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_names_the_bucket_leaves_the_whole_path_to_the_key() {
+        let names = |path: &str, host: Option<&str>| {
+            let mut request = http::Request::new(());
+            *request.uri_mut() = path.parse().unwrap();
+            if let Some(bucket) = host {
+                request.extensions_mut().insert(OfHost(bucket.to_owned()));
+            }
+            let (bucket, key) = addressed(&request);
+            (bucket.map(|bucket| bucket.to_string()), key.map(str::to_owned))
+        };
+        let pair = |bucket: &str, key: Option<&str>| (Some(bucket.to_owned()), key.map(str::to_owned));
+        assert_eq!(names("/training/a/b?x", None), pair("training", Some("a/b")));
+        assert_eq!(names("/training", None), pair("training", None));
+        assert_eq!(names("/a/b?x", Some("training")), pair("training", Some("a/b")));
+        assert_eq!(names("/", Some("training")), pair("training", None));
+        assert_eq!(names("/", None), (None, None));
+    }
 
     #[test]
     fn a_bucket_stands_before_a_domain_and_nowhere_else() {

@@ -6,7 +6,7 @@ use domicile_types::{BucketName, RequestId};
 use http::{HeaderMap, Method};
 
 use super::checksum::text_header;
-use super::cors;
+use super::hosts;
 use crate::access_log::Record;
 use crate::clock::Clock;
 use crate::objects::{Caller, Gateway};
@@ -49,7 +49,8 @@ impl Journal {
         id: RequestId,
     ) -> Option<Entry> {
         let gateway = self.0.clone()?;
-        let (now, bucket) = (Clock.now(), cors::bucket(request)?);
+        let (now, (bucket, key)) = (Clock.now(), hosts::addressed(request));
+        let bucket = bucket?;
         if !gateway.access_logs.may_want(&bucket, now) {
             return None;
         }
@@ -57,7 +58,6 @@ impl Journal {
         let text = |name: &str| text_header(headers, name).map(str::to_owned);
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
-        let key = path.trim_start_matches('/').split_once('/').map(|(_, key)| key).filter(|key| !key.is_empty());
         let decoded = |key: &str| percent_decoded(key);
         let record = Record {
             came_millis: now.0,

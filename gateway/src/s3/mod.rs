@@ -110,13 +110,13 @@ fn door(
     let forms = form::Forms::new(verified.build(), Arc::clone(&gate), keyring.clone(), hosts.clone());
     let mut builder = S3ServiceBuilder::new(front);
     builder.set_config(limits);
-    builder.set_host(hosts);
+    builder.set_host(hosts.clone());
     builder.set_auth(keyring.clone());
     builder.set_access(auth::SharedGate(Arc::clone(&gate)));
     if let Some(gateway) = tokens {
         builder.set_route(sts::Sts { gateway, gate });
     }
-    bridge::Door { service: builder.build(), forms, sharing, journal: journal::Journal(None) }
+    bridge::Door { service: builder.build(), forms, sharing, hosts, journal: journal::Journal(None) }
 }
 
 fn protocol_limits() -> S3Config {

@@ -123,6 +123,15 @@ mod tests {
     }
 
     #[test]
+    fn the_walk_of_the_tour_asks_for_every_operation_and_expects_its_kind() {
+        let walk = include_str!("../demo/tour/walk.py");
+        for (name, kind) in OPERATIONS {
+            let line = format!("    \"{name}\": {},", serde_json::to_string(kind).unwrap());
+            assert!(walk.lines().any(|walked| walked == line), "the tour does not walk {name}: {line}");
+        }
+    }
+
+    #[test]
     fn an_operation_that_is_not_served_has_no_kind() {
         assert_eq!(operation_kind("PutBucketWebsite"), None);
         assert_eq!(operation_kind("GetObject"), Some(OperationKind::GetObject));

@@ -18,6 +18,7 @@ import evidence
 import faults
 import law
 import versions
+import walk
 from clients import Demo, Mismatch
 
 
@@ -25,7 +26,8 @@ def steps():
     """Every step in its order: later ones use what earlier ones stored."""
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
-    return [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *ends.STEPS, *evidences, *faults.STEPS, stale]
+    objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS]
+    return [*objects, *evidences, *faults.STEPS, stale]
 
 
 def main(data_dir, program):

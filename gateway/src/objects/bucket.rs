@@ -52,7 +52,7 @@ impl Gateway {
             .config
             .region(name)
             .ok_or_else(|| Error::UnknownRegion { region: name.to_string(), known: self.config.region_names() })?;
-        let rules = self.rules_of_new_bucket(caller)?;
+        let rules = self.rules_of_new_bucket(caller, &request.bucket)?;
         let classification = classify(&request.tags, &Classification::default())?;
         let roster = self.directory.roster();
         let matter = Matter {

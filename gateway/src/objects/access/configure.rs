@@ -109,9 +109,20 @@ impl Gateway {
     }
 
     /// What CreateBucket's headers say of ownership and access, checked before the bucket is made.
-    pub(in crate::objects) fn rules_of_new_bucket(&self, caller: &Caller) -> Result<NewRules, Error> {
+    pub(in crate::objects) fn rules_of_new_bucket(
+        &self,
+        caller: &Caller,
+        name: &BucketName,
+    ) -> Result<NewRules, Error> {
         let owner = caller.tenant().ok_or(Error::AccessDenied)?;
         let ownership = caller.stated.ownership;
+        // A key with limits of its own does not get around them by making the bucket so.
+        if ownership.is_some() {
+            self.keep_within_limits(caller, name.as_str(), &Wants::new("s3:PutBucketOwnershipControls"))?;
+        }
+        if caller.stated.acl.as_ref().is_some_and(|asked| *asked != AclRequest::Canned(CannedAcl::Private)) {
+            self.keep_within_limits(caller, name.as_str(), &Wants::new("s3:PutBucketAcl"))?;
+        }
         let asked = caller.stated.acl.as_ref();
         let acl = expand(asked.unwrap_or(&AclRequest::Canned(CannedAcl::Private)), owner, owner);
         let enforced = ownership.unwrap_or(self.config.object_ownership) == ObjectOwnership::BucketOwnerEnforced;

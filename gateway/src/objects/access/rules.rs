@@ -96,6 +96,10 @@ impl Gateway {
         if asked.is_some() && self.denies(admitted, &set) {
             return Err(Error::AccessDenied);
         }
+        if asked.is_some_and(|asked| *asked != AclRequest::Canned(CannedAcl::Private)) {
+            // A key with limits of its own may not give away what it could not give away afterwards.
+            self.keep_within_limits(caller, bucket.name.as_str(), &set)?;
+        }
         Ok(worth_keeping(acl, &bucket.owner))
     }
 }

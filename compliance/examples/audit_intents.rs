@@ -179,6 +179,7 @@ fn draft(log: &AuditLog, permit: &Permit) -> Result<IntentDraft, Box<dyn Error>>
         budget: Budget { node_bytes_max: 4 << 20 },
         expires: permit.decided_at().plus_millis(3_600_000),
         epoch: 0,
+        worker: None,
     })
 }
 

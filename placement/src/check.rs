@@ -258,7 +258,7 @@ pub fn check(
             continue;
         };
         permit_violations(permit, action, record, &mut violations);
-        if record.state == NodeState::Quarantined {
+        if matches!(record.state, NodeState::Quarantined | NodeState::Lost | NodeState::Corrupt) {
             violations.push(Violation::NotInService { node: record.node, state: record.state });
         }
     }
@@ -343,9 +343,13 @@ fn service_violations(request: &PlacementRequest, record: &NodeRecord, violation
     let node = record.node;
     match record.state {
         NodeState::Online => {}
-        state @ (NodeState::Draining | NodeState::Offline | NodeState::Quarantined) => {
-            violations.push(Violation::NotInService { node, state });
-        }
+        state @ (NodeState::Suspect
+        | NodeState::ReadOnly
+        | NodeState::Draining
+        | NodeState::Offline
+        | NodeState::Lost
+        | NodeState::Corrupt
+        | NodeState::Quarantined) => violations.push(Violation::NotInService { node, state }),
     }
     if request.avoid.iter().any(|avoided| *avoided == node) {
         violations.push(Violation::Avoided { node });

@@ -157,8 +157,10 @@ enum Cause {
     Denied,
     Unasked,
     Quarantined,
+    Corrupt,
     Draining,
     Offline,
+    Suspect,
     Avoided,
     Full,
     Holding,
@@ -170,8 +172,10 @@ impl Cause {
             Self::Denied => &mut census.denied,
             Self::Unasked => &mut census.unasked,
             Self::Quarantined => &mut census.quarantined,
+            Self::Corrupt => &mut census.corrupt,
             Self::Draining => &mut census.draining,
             Self::Offline => &mut census.offline,
+            Self::Suspect => &mut census.suspect,
             Self::Avoided => &mut census.avoided,
             Self::Full => &mut census.full,
             Self::Holding => &mut census.holding,
@@ -183,8 +187,11 @@ impl Cause {
 fn cause_of_state(record: &NodeRecord, request: &PlacementRequest, holders: &BTreeSet<&NodeId>) -> Option<Cause> {
     match record.state {
         NodeState::Quarantined => Some(Cause::Quarantined),
+        NodeState::Corrupt => Some(Cause::Corrupt),
         NodeState::Draining => Some(Cause::Draining),
-        NodeState::Offline => Some(Cause::Offline),
+        NodeState::Offline | NodeState::Lost => Some(Cause::Offline),
+        NodeState::Suspect => Some(Cause::Suspect),
+        NodeState::ReadOnly => Some(Cause::Full),
         NodeState::Online if request.avoid.contains(&record.node) => Some(Cause::Avoided),
         NodeState::Online if record.free_bytes < request.shard_bytes => Some(Cause::Full),
         NodeState::Online if holders.contains(&record.node) => Some(Cause::Holding),
@@ -223,8 +230,14 @@ fn held_nodes<'a>(
         if !permit.allows(action, Subject::Node(node)) {
             return refuse(HeldFault::NotPermitted);
         }
-        if record.state == NodeState::Quarantined {
-            return refuse(HeldFault::Quarantined);
+        match record.state {
+            NodeState::Quarantined => return refuse(HeldFault::Quarantined),
+            NodeState::Lost | NodeState::Corrupt => return refuse(HeldFault::Gone),
+            NodeState::Online
+            | NodeState::Suspect
+            | NodeState::ReadOnly
+            | NodeState::Draining
+            | NodeState::Offline => {}
         }
         if kept.iter().filter(|other| other.controller == record.controller).count() >= limit {
             return refuse(HeldFault::ControllerFull);

@@ -18,7 +18,7 @@ fn place_of(text: &str) -> Place {
 /// Any roster: some nodes abroad, unevidenced, away or full; controllers with several operators, operators with several
 /// nodes, networks shared. Node 0 is always lawful, since without any the law gives no permit.
 fn any_roster() -> impl Strategy<Value = Roster> {
-    let node = (0u8..6, 0u8..3, 0u8..40, 0u8..10, 0u64..4, 1u64..100);
+    let node = (0u8..6, 0u8..3, 0u8..40, 0u8..20, 0u64..4, 1u64..100);
     prop::collection::vec(node, 1..50).prop_map(|nodes| {
         let records = (0u16..).zip(nodes).map(|(index, (place, evidence, controller, state, free, capacity))| {
             let mut node = record(index);
@@ -33,6 +33,10 @@ fn any_roster() -> impl Strategy<Value = Roster> {
                 0 => NodeState::Offline,
                 1 => NodeState::Draining,
                 2 => NodeState::Quarantined,
+                3 => NodeState::Suspect,
+                4 => NodeState::ReadOnly,
+                5 => NodeState::Lost,
+                6 => NodeState::Corrupt,
                 _ => NodeState::Online,
             };
             node.free_bytes = free * (1 << 20);
@@ -88,8 +92,8 @@ proptest! {
             prop_assert_eq!(room, shortage.room);
             let census = &shortage.census;
             let counted = [
-                census.denied, census.unasked, census.quarantined, census.draining, census.offline, census.avoided,
-                census.full, census.holding, census.eligible,
+                census.denied, census.unasked, census.quarantined, census.corrupt, census.draining, census.offline,
+                census.suspect, census.avoided, census.full, census.holding, census.eligible,
             ];
             prop_assert_eq!(counted.iter().map(|removed| removed.nodes).sum::<usize>(), roster.len());
         }
@@ -272,7 +276,7 @@ fn a_plan_with_a_node_that_moved_after_the_decision_is_refused() {
 
 #[test]
 fn a_plan_with_a_node_that_does_not_serve_is_refused() {
-    for state in [NodeState::Draining, NodeState::Offline, NodeState::Quarantined] {
+    for state in NodeState::ALL.into_iter().filter(|state| !state.takes_shards()) {
         let violations = spoilt(|plan, records, _| record_of(records, plan.shards[0].node).state = state);
         assert!(
             matches!(violations[..], [Violation::NotInService { state: found, .. }] if found == state),
@@ -399,7 +403,7 @@ fn a_refusal_for_want_of_service_says_that_it_may_pass() {
     assert!(!shortage.is_lawful());
     assert_eq!((shortage.room, shortage.room_if_all_served), (5, 8));
     let message = shortage.to_string();
-    for part in ["1 are offline", "1 are draining", "1 are full", "bring offline nodes back (1 more controller)"] {
+    for part in ["1 are offline or lost", "1 are draining", "1 are full", "bring offline nodes back (1 more controller)"] {
         assert!(message.contains(part), "{message}");
     }
 }

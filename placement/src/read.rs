@@ -24,8 +24,8 @@ pub struct HeldBy {
 /// `holders` are the segment's nodes by shard index, as its manifest row keeps them. `latency` is what the caller has
 /// lately measured of a node; `None` for one it has not asked yet, which counts as [`UNMEASURED_LATENCY`].
 ///
-/// Order: nodes that serve (online, draining), then quarantined ones, whose shards are being moved, then those offline or no
-/// longer on the roster; within each, data shards before parity (a healthy read decodes nothing; of whole copies
+/// Order: nodes that serve (online, read-only, draining), then suspects, then quarantined ones, whose shards are being moved,
+/// then those offline, lost, corrupt or no longer on the roster; within each, data shards before parity (a healthy read decodes nothing; of whole copies
 /// every one is data); then the quicker node; then, between equals, the lower index.
 #[must_use]
 pub fn read_order(
@@ -42,9 +42,10 @@ pub fn read_order(
         .collect();
     order.sort_by_cached_key(|held| {
         let distance = match roster.get(&held.node).map(|record| record.state) {
-            Some(NodeState::Online | NodeState::Draining) => 0u8,
-            Some(NodeState::Quarantined) => 1,
-            Some(NodeState::Offline) | None => 2,
+            Some(NodeState::Online | NodeState::ReadOnly | NodeState::Draining) => 0u8,
+            Some(NodeState::Suspect) => 1,
+            Some(NodeState::Quarantined) => 2,
+            Some(NodeState::Offline | NodeState::Lost | NodeState::Corrupt) | None => 3,
         };
         (distance, Reverse(held.is_data), latency(&held.node).unwrap_or(UNMEASURED_LATENCY), held.shard)
     });

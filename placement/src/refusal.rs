@@ -44,6 +44,9 @@ pub enum HeldFault {
     /// The node is quarantined.
     #[error("the node is quarantined")]
     Quarantined,
+    /// The node is lost, or does not keep what it holds.
+    #[error("the node is lost, or does not keep what it holds")]
+    Gone,
     /// Its controller holds as many as it may.
     #[error("its controller would hold more shards than the collusion limit allows")]
     ControllerFull,
@@ -83,9 +86,11 @@ impl Shortage {
         let mut remedies = Vec::new();
         let causes = [
             (census.offline, "bring offline nodes back"),
+            (census.suspect, "wait for nodes that answer unsteadily"),
             (census.full, "free or add space on full nodes"),
             (census.draining, "keep draining nodes"),
             (census.quarantined, "settle the evidence of quarantined nodes"),
+            (census.corrupt, "repair the disks of nodes that failed their audits"),
             (census.avoided, "try nodes again that failed a put"),
             (census.unasked, "ask for a new decision that covers nodes enrolled since"),
         ];
@@ -128,8 +133,10 @@ impl fmt::Display for Shortage {
         for (removed, what) in [
             (census.unasked, "were not asked about"),
             (census.quarantined, "are quarantined"),
+            (census.corrupt, "failed their audits"),
             (census.draining, "are draining"),
-            (census.offline, "are offline"),
+            (census.offline, "are offline or lost"),
+            (census.suspect, "answer unsteadily"),
             (census.avoided, "are passed over after a failure"),
             (census.full, "are full"),
             (census.holding, "hold a shard already"),
@@ -157,13 +164,17 @@ pub struct Census {
     pub unasked: Removed,
     /// Quarantined.
     pub quarantined: Removed,
+    /// Failed to prove what they hold.
+    pub corrupt: Removed,
     /// Draining.
     pub draining: Removed,
-    /// Offline.
+    /// Offline or lost.
     pub offline: Removed,
+    /// Answering unsteadily.
+    pub suspect: Removed,
     /// On the request's list of nodes to pass over.
     pub avoided: Removed,
-    /// Less free space than a shard needs.
+    /// Less free space than a shard needs, or read-only.
     pub full: Removed,
     /// Holding a shard of this segment already.
     pub holding: Removed,

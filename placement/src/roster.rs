@@ -122,12 +122,52 @@ impl NodeRecord {
 pub enum NodeState {
     /// Heard of lately: stores and serves.
     Online,
-    /// Leaving in good order: serves, gets nothing new.
+    /// Failing now and then, or silent for a moment: gets nothing new, is asked after the others.
+    Suspect,
+    /// Full, or its disk fails writes: serves, gets nothing new.
+    ReadOnly,
+    /// Leaving in good order: serves, gets nothing new, its shards are being moved away.
     Draining,
     /// Not heard of: gets nothing, is asked last.
     Offline,
+    /// Not heard of for so long that its shards are taken to be lost, and are rebuilt elsewhere.
+    Lost,
+    /// Failed to prove what it should hold: gets nothing, is asked last, its shards are rebuilt elsewhere.
+    Corrupt,
     /// Its place or its party is in doubt: gets nothing, its shards are being moved away.
     Quarantined,
+}
+
+impl NodeState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Online,
+        Self::Suspect,
+        Self::ReadOnly,
+        Self::Draining,
+        Self::Offline,
+        Self::Lost,
+        Self::Corrupt,
+        Self::Quarantined,
+    ];
+
+    /// Whether new shards may be sent to it.
+    #[must_use]
+    pub const fn takes_shards(self) -> bool {
+        matches!(self, Self::Online)
+    }
+
+    /// Whether the shards that it holds count towards what keeps a segment readable.
+    #[must_use]
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Online | Self::Suspect | Self::ReadOnly | Self::Draining | Self::Offline)
+    }
+
+    /// Whether its shards are to be moved, or rebuilt, elsewhere.
+    #[must_use]
+    pub const fn is_emptied(self) -> bool {
+        matches!(self, Self::Draining | Self::Lost | Self::Corrupt | Self::Quarantined)
+    }
 }
 
 /// A network that is likely to fail, or to be cut off, as one: the /24 of an IPv4 address, the /48 of an IPv6 address (the

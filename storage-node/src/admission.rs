@@ -22,19 +22,22 @@ pub enum Verb {
     Get,
     /// Drop it.
     Delete,
+    /// Prove that it is held: a range of it with the hashes that lead to its name.
+    Challenge,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 3] = [Self::Put, Self::Get, Self::Delete];
+    pub const ALL: [Self; 4] = [Self::Put, Self::Get, Self::Delete, Self::Challenge];
 
-    /// The HTTP method.
+    /// The HTTP method; a challenge, which is a GET of another path, by its own name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Put => "PUT",
             Self::Get => "GET",
             Self::Delete => "DELETE",
+            Self::Challenge => "challenge",
         }
     }
 
@@ -47,7 +50,8 @@ impl Verb {
             Op::GetObject => matches!(self, Self::Get),
             Op::CopyObject => matches!(self, Self::Put | Self::Get),
             // New copies exist before old ones are dropped, under one decision.
-            Op::Repair => true,
+            Op::Repair => !matches!(self, Self::Challenge),
+            Op::Challenge => matches!(self, Self::Challenge),
             // Completing an upload drops the parts that it leaves out.
             Op::DeleteObject | Op::AbortMultipartUpload | Op::CompleteMultipartUpload | Op::Sweep => {
                 matches!(self, Self::Delete)
@@ -133,8 +137,9 @@ impl Gateways {
             return Err(refuse(RefusalCode::UnknownLog, message));
         };
         let verified = verifier.verify(&ticket, now).map_err(|error| of_ticket_error(&error))?;
-        if gateway != peer {
-            let message = format!("the ticket is of gateway {gateway}, the connection is {peer}'s: each uses its own");
+        if gateway != peer && verified.intent().worker.as_ref() != Some(peer) {
+            let message =
+                format!("the ticket is of gateway {gateway} and names no worker {peer}, whose connection it came on");
             return Err(refuse(RefusalCode::NotTheGateway, message));
         }
         Ok(verified)
@@ -275,6 +280,7 @@ mod tests {
             budget: Budget { node_bytes_max: 100 },
             expires: UnixMillis(1),
             epoch: 0,
+            worker: None,
         }
     }
 
@@ -286,8 +292,8 @@ mod tests {
     #[test]
     fn every_operation_covers_exactly_its_verbs() {
         use OperationKind as Op;
-        use Verb::{Delete, Get, Put};
-        let table: [(Op, &[Verb]); 20] = [
+        use Verb::{Challenge, Delete, Get, Put};
+        let table: [(Op, &[Verb]); 21] = [
             (Op::PutObject, &[Put]),
             (Op::UploadPart, &[Put]),
             (Op::CreateMultipartUpload, &[]),
@@ -307,6 +313,7 @@ mod tests {
             (Op::ConfigureBucket, &[]),
             (Op::Sweep, &[Delete]),
             (Op::Repair, &[Put, Get, Delete]),
+            (Op::Challenge, &[Challenge]),
             (Op::Administer, &[]),
         ];
         for (operation, verbs) in table {
@@ -353,6 +360,11 @@ mod tests {
         assert_eq!(code(&listed, Verb::Get, None, "CN"), None);
         let others = Intent { shards: vec![ShardCid::of(b"another")], ..listed };
         for verb in Verb::ALL {
+            let others = if verb == Verb::Challenge {
+                Intent { operation: OperationKind::Challenge, ..others.clone() }
+            } else {
+                others.clone()
+            };
             assert_eq!(code(&others, verb, others.data.as_ref(), "CN"), Some(RefusalCode::WrongShard), "{verb:?}");
         }
     }

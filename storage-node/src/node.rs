@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domicile_compliance::audit::{Clock, VerifiedTicket};
 use domicile_node_protocol::{
-    Announcement, ByteRange, CheckpointsSeen, NodeStatus, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange,
+    Announcement, ByteRange, CheckpointsSeen, NodeCondition, NodeStatus, ProtocolVersions, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange,
     SHARD_BYTES_MAX, SignedAnnouncement, SignedReceipt,
 };
 use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
@@ -272,6 +272,8 @@ impl Node {
             data_plane,
             capacity_bytes: self.store.capacity_bytes(),
             free_bytes: self.store.free_bytes(),
+            condition: NodeCondition::Serving,
+            speaks: ProtocolVersions::SPOKEN,
             software: SOFTWARE.to_owned(),
             issued,
             expires: issued.plus_millis(Announcement::LIFETIME_MILLIS),

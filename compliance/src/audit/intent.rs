@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use domicile_types::{
-    Budget, Commitment, DataId, Decision, Entry, Intent, OperationKind, Outcome, OutcomeStatus, Place, RequestId,
+    Budget, Commitment, DataId, Decision, Entry, Intent, NodeId, OperationKind, Outcome, OutcomeStatus, Place, RequestId,
     ShardCid, UnixMillis, Verdict,
 };
 use futures_channel::oneshot;
@@ -57,6 +57,8 @@ pub struct IntentDraft {
     pub expires: UnixMillis,
     /// The lease epoch of background work; zero for requests.
     pub epoch: u64,
+    /// The node that works in the gateway's stead.
+    pub worker: Option<NodeId>,
 }
 
 impl IntentDraft {
@@ -77,6 +79,7 @@ impl IntentDraft {
             budget: self.budget,
             expires: self.expires,
             epoch: self.epoch,
+            worker: self.worker,
         }
     }
 }

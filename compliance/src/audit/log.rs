@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use super::checkpoint::SignedCheckpoint;
 use super::commit::{Committed, Committer, Head, HeadState, SpaceLimits};
 use super::config::{Clock, LogConfig, LogLimits};
+use super::event::Event;
 use super::examine::LogFault;
 use super::inputs::{InputStore, InputsError};
 use super::note::VerifierKey;
@@ -192,9 +193,13 @@ impl LogCore {
     pub(super) fn push(&self, request: RequestId, entry: Entry, abandoned: Option<Abandoned>) -> Pushed {
         let class = match &entry {
             Entry::Intent(_) | Entry::Denied(_) => EntryClass::Ordinary,
-            Entry::Outcome(_) | Entry::Erased { .. } | Entry::Started { .. } | Entry::Incident { .. } => {
-                EntryClass::Control
-            }
+            Entry::Outcome(_)
+            | Entry::Erased { .. }
+            | Entry::Started { .. }
+            | Entry::Incident { .. }
+            | Entry::Fleet { .. }
+            | Entry::Judging { .. }
+            | Entry::Deleted { .. } => EntryClass::Control,
         };
         let record = Record { v: Record::VERSION, time: (self.clock)(), gateway: self.gateway, request, entry };
         self.queue.push(encode(&record)?.into(), class, abandoned)
@@ -318,6 +323,12 @@ impl AuditLog {
         }
         waiting.into_iter().try_for_each(|outcome| outcome.wait().map(drop)).map_err(OpenError::Append)?;
         Ok(closed)
+    }
+
+    /// Records what became of the fleet, of what is judged by, or of something deleted: an entry that is no operation's.
+    /// Durable before whatever follows from it is done, if the caller waits.
+    pub fn note(&self, request: RequestId, event: Event) -> Appending {
+        self.core.append(request, event.into())
     }
 
     /// Records something that must be looked at.

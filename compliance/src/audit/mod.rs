@@ -9,6 +9,7 @@
 mod checkpoint;
 mod commit;
 mod config;
+mod event;
 mod examine;
 mod export;
 mod frame;
@@ -34,6 +35,7 @@ mod zeroed;
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use commit::{Committed, FatalError, OnFatal};
 pub use config::{Clock, LogConfig, LogLimits};
+pub use event::Event;
 pub use examine::{LogFault, SeenCheckpoint};
 pub use export::{ExportError, export};
 pub use inputs::{InputStore, InputsError};

@@ -96,6 +96,8 @@ impl AskedActions {
             Op::CreateBucket => (PLAINTEXT, &[Administer], &[Store]),
             Op::Sweep => (&[Log], &[], &[Administer]),
             Op::Repair => (&[Relay, Log], &[], &[Relay, Repair]),
+            // A few KiB of ciphertext come to the gateway with their proof.
+            Op::Challenge => (&[Relay, Log], &[], &[Relay]),
             Op::Administer => (&[Log], &[Administer], &[]),
         };
         Self { gateway, requester, nodes }

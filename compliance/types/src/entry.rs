@@ -6,7 +6,9 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
 use crate::parse::string_form;
-use crate::{DataId, Decision, NodeId, PackVersion, ParseError, Place, RequestId, ShardCid, UnixMillis};
+use crate::{
+    DataId, Decision, LocationSource, NodeId, OperatorId, PackVersion, ParseError, Place, RequestId, ShardCid, UnixMillis,
+};
 
 /// The longest encoded record, in bytes. C2SP tlog-tiles allows 65,535; a ticket carries the entry in a header.
 pub const ENTRY_BYTES_MAX: usize = 8 * 1024;
@@ -93,6 +95,8 @@ pub enum OperationKind {
     Sweep,
     /// Rebuilding or moving shards.
     Repair,
+    /// Having nodes prove that they hold their shards, by byte ranges of them.
+    Challenge,
     /// A request to the admin API.
     Administer,
 }
@@ -146,6 +150,10 @@ pub struct Intent {
     /// The lease epoch of background work: nodes refuse an epoch lower than one they saw. Zero for requests.
     #[serde(default)]
     pub epoch: u64,
+    /// The node that does the work in the gateway's stead and may use the ticket besides it (a repair within a territory that
+    /// the gateway is not in).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<NodeId>,
 }
 
 /// How an operation ended.
@@ -174,6 +182,54 @@ pub struct Outcome {
     pub bytes: u64,
     /// The HTTP status that was answered; zero where none was.
     pub http_status: u16,
+}
+
+/// What became of a node, an operator, or what is known of either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FleetChange {
+    /// An operator was invited.
+    Invited,
+    /// An invitation was taken back.
+    Uninvited,
+    /// A node asked to be enrolled.
+    Joined,
+    /// An enrolment was approved: the node is on the roster.
+    Approved,
+    /// An enrolment was turned down.
+    Rejected,
+    /// An operator's record changed: owners, seats, control.
+    OperatorChanged,
+    /// A node's record changed: place, site, addresses.
+    NodeChanged,
+    /// Evidence of place was put on file.
+    EvidenceFiled,
+    /// Evidence of place lapsed or was withdrawn.
+    EvidenceEnded,
+    /// Heard of again, or for the first time.
+    Online,
+    /// Failing, or silent for a while: gets nothing new.
+    Suspect,
+    /// Silent for longer.
+    Offline,
+    /// Silent for so long that its shards are taken to be lost.
+    Lost,
+    /// Does not hold, or does not keep whole, what it should.
+    Corrupt,
+    /// Its place or its party is contradicted: fenced, and being emptied.
+    Quarantined,
+    /// No longer fenced.
+    Released,
+    /// Its operator contests a quarantine or a score.
+    Disputed,
+    /// A dispute was settled.
+    DisputeSettled,
+    /// Leaving in good order.
+    Draining,
+    /// Gone: holds nothing, or what it holds is residue.
+    Left,
+    /// A statement of account was made.
+    Stated,
 }
 
 /// What a record records.
@@ -209,13 +265,58 @@ pub enum Entry {
         /// The shard it concerns.
         shard: Option<ShardCid>,
     },
+    /// The fleet, or what is known of it, changed.
+    Fleet {
+        /// What happened.
+        what: FleetChange,
+        /// To which operator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<OperatorId>,
+        /// To which node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+        /// Why: short kebab-case names, sorted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<String>,
+        /// BLAKE3 of the canonical JSON of what stands from now on (an enrolment, a document, a statement), in hexadecimal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<String>,
+        /// Who did it. Absent: the gateway, by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Commitment>,
+    },
+    /// What is judged by changed while the gateway ran: packs or location databases.
+    Judging {
+        /// The packs in force from now on.
+        packs: Vec<PackVersion>,
+        /// The location databases in use from now on.
+        databases: Vec<LocationSource>,
+        /// Who did it. Absent: a file changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Commitment>,
+    },
+    /// All that can be done to delete a body was done.
+    Deleted {
+        /// What its shards were stored under.
+        data: DataId,
+        /// The bucket it was in.
+        bucket: Commitment,
+        /// When its data key was shredded.
+        shredded: UnixMillis,
+        /// How many shards nodes have signed to have deleted.
+        receipts: u64,
+        /// BLAKE3 over the receipts' texts in the order of the certificate, each with a line feed, in hexadecimal.
+        receipts_hash: String,
+        /// How many shards may still lie on nodes that cannot be reached.
+        residue: u64,
+    },
 }
 
 /// The name of an [`Entry`] variant, for filters.
 pub type RecordKind = &'static str;
 
 impl Entry {
-    /// `intent`, `denied`, `outcome`, `erased`, `started` or `incident`.
+    /// `intent`, `denied`, `outcome`, `erased`, `started`, `incident`, `fleet`, `judging` or `deleted`.
     #[must_use]
     pub const fn kind(&self) -> RecordKind {
         match self {
@@ -225,6 +326,9 @@ impl Entry {
             Self::Erased { .. } => "erased",
             Self::Started { .. } => "started",
             Self::Incident { .. } => "incident",
+            Self::Fleet { .. } => "fleet",
+            Self::Judging { .. } => "judging",
+            Self::Deleted { .. } => "deleted",
         }
     }
 }

@@ -116,6 +116,24 @@ fn row(view: &EntryView) -> Vec<String> {
             row.extend([String::new(), String::new(), String::new(), format!("{closed_intents} intents closed")]);
         }
         Entry::Incident { what, .. } => row.extend([String::new(), String::new(), String::new(), what.clone()]),
+        Entry::Fleet { what, node, operator, .. } => row.extend([
+            serde_json::to_value(what).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
+            String::new(),
+            String::new(),
+            node.map(|node| node.to_string()).or(operator.as_ref().map(ToString::to_string)).unwrap_or_default(),
+        ]),
+        Entry::Judging { packs, databases, .. } => row.extend([
+            String::new(),
+            String::new(),
+            String::new(),
+            format!("{} packs, {} location databases", packs.len(), databases.len()),
+        ]),
+        Entry::Deleted { receipts, residue, .. } => row.extend([
+            String::new(),
+            String::new(),
+            String::new(),
+            format!("{receipts} shards deleted, {residue} left behind"),
+        ]),
         Entry::Erased { reason, .. } => row.extend([String::new(), String::new(), String::new(), reason.clone()]),
     }
     row

@@ -3,7 +3,7 @@
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
 use domicile_compliance::{Circumstances, Permit};
 use domicile_types::{
-    Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, OperationKind, PackId, Place,
+    Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, NodeId, OperationKind, PackId, Place,
     RequestId, RuleRef, Salt, Subject, SubjectFacts, TenantId, Verdict,
 };
 
@@ -41,6 +41,8 @@ pub(crate) struct Scope {
     pub(crate) node_bytes_max: u64,
     /// The lease epoch of background work; zero for requests.
     pub(crate) epoch: u64,
+    /// The node that works in the gateway's stead.
+    pub(crate) worker: Option<NodeId>,
 }
 
 impl Gateway {
@@ -222,6 +224,7 @@ impl Gateway {
             budget: Budget { node_bytes_max: scope.node_bytes_max },
             expires: self.clock.now().plus_millis(self.config.limits.ticket_seconds.saturating_mul(1000)),
             epoch: scope.epoch,
+            worker: scope.worker,
         })
     }
 }

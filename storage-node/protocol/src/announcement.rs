@@ -27,12 +27,60 @@ pub struct Announcement {
     pub capacity_bytes: u64,
     /// Bytes of those that are free.
     pub free_bytes: u64,
+    /// Whether it takes shards.
+    #[serde(default)]
+    pub condition: NodeCondition,
+    /// The oldest and the newest version of the node protocol that it speaks.
+    #[serde(default)]
+    pub speaks: ProtocolVersions,
     /// Name and version of its software.
     pub software: String,
     /// When this was written, by the node's clock.
     pub issued: UnixMillis,
     /// From when on it means nothing.
     pub expires: UnixMillis,
+}
+
+/// Whether a node takes shards, by its own word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeCondition {
+    /// Stores and serves.
+    #[default]
+    Serving,
+    /// Serves only: above its high-water mark.
+    Full,
+    /// Serves only: its disk failed a write.
+    DiskFault,
+    /// Serves only: its operator asked to leave.
+    Leaving,
+}
+
+/// A range of versions of the node protocol, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProtocolVersions {
+    /// The oldest.
+    pub oldest: u16,
+    /// The newest.
+    pub newest: u16,
+}
+
+impl ProtocolVersions {
+    /// What this code speaks.
+    pub const SPOKEN: Self = Self { oldest: 1, newest: 1 };
+
+    /// The newest version that both speak.
+    #[must_use]
+    pub fn common(self, other: Self) -> Option<u16> {
+        let newest = self.newest.min(other.newest);
+        (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+impl Default for ProtocolVersions {
+    fn default() -> Self {
+        Self::SPOKEN
+    }
 }
 
 impl Announcement {
@@ -151,6 +199,8 @@ mod tests {
             data_plane: "127.10.0.1:7400".parse().unwrap(),
             capacity_bytes: 1 << 40,
             free_bytes: 1 << 39,
+            condition: NodeCondition::Serving,
+            speaks: ProtocolVersions::SPOKEN,
             software: "domicile 0.1.0".to_owned(),
             issued: NOW,
             expires: NOW.plus_millis(Announcement::LIFETIME_MILLIS),
@@ -164,6 +214,14 @@ mod tests {
         assert_eq!(SignedAnnouncement::verify(signed.as_bytes(), NOW), Ok(announcement(&key)));
         let expires = announcement(&key).expires;
         assert_eq!(SignedAnnouncement::verify(signed.as_bytes(), expires), Err(AnnouncementError::Expired { expires }));
+    }
+
+    #[test]
+    fn versions_meet_where_their_ranges_do() {
+        let range = |oldest, newest| ProtocolVersions { oldest, newest };
+        assert_eq!(range(1, 3).common(range(2, 5)), Some(3));
+        assert_eq!(range(2, 5).common(range(1, 2)), Some(2));
+        assert_eq!(range(1, 1).common(range(2, 3)), None);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum ReceiptVerb {
     Served,
     /// The data id's claim on the shard is gone; the bytes too, if no other data id claims them.
     Deleted,
+    /// A range of the shard was handed out with the hashes that lead to its name.
+    Proved,
 }
 
 impl fmt::Display for ReceiptVerb {
@@ -26,6 +28,7 @@ impl fmt::Display for ReceiptVerb {
             Self::Stored => "stored",
             Self::Served => "served",
             Self::Deleted => "deleted",
+            Self::Proved => "proved",
         })
     }
 }

@@ -9,6 +9,19 @@ pub const STATUS_PATH: &str = "/v1/status";
 /// Where a node tells which checkpoints it saw, so that a forked log has a witness.
 pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
 
+/// Challenges live below this path, each under the CID of the shard that is to be proved.
+pub const CHALLENGES_PATH: &str = "/v1/challenges/";
+/// Where a node does a repair in a gateway's stead.
+pub const REPAIRS_PATH: &str = "/v1/repairs";
+/// Where a node tells what it holds, page by page.
+pub const HOLDINGS_PATH: &str = "/v1/holdings";
+/// Where a node tells which tickets it kept, page by page.
+pub const TICKETS_PATH: &str = "/v1/tickets";
+/// Where a node gives its signed statement of a month.
+pub const STATEMENTS_PATH: &str = "/v1/statements/";
+/// Where a gateway tells a node how it stands.
+pub const NOTICES_PATH: &str = "/v1/notices";
+
 /// Request header: the ticket's wire text.
 pub const TICKET_HEADER: &str = "domicile-ticket";
 /// Request header of a PUT: the data id that the shard is stored under.
@@ -22,7 +35,7 @@ pub const SHARD_BYTES_MAX: u64 = 64 * (16_384 + 16);
 pub const TICKET_BYTES_MAX: usize = 24 * 1024;
 /// The longest refusal body, in bytes. A reader stops there.
 pub const REFUSAL_BYTES_MAX: usize = 4 * 1024;
-/// The longest body of `/v1/status` and `/v1/checkpoints`, in bytes. A reader stops there.
+/// The longest JSON body, in bytes, of anything that is not a refusal: status, checkpoints, holdings, tickets, repairs. A reader stops there.
 pub const STATUS_BYTES_MAX: usize = 1024 * 1024;
 
 /// What follows a peer's DNS label in its TLS server name. `.internal` is reserved for private use (ICANN, 2024-07-29).
@@ -32,6 +45,12 @@ pub const SERVER_NAME_SUFFIX: &str = ".domicile.internal";
 #[must_use]
 pub fn shard_path(cid: &ShardCid) -> String {
     format!("{SHARDS_PATH}{cid}")
+}
+
+/// The path of a challenge of one shard.
+#[must_use]
+pub fn challenge_path(cid: &ShardCid) -> String {
+    format!("{CHALLENGES_PATH}{cid}")
 }
 
 /// The TLS server name that stands for a peer: the client pins the key that the name spells.

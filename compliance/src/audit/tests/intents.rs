@@ -105,6 +105,7 @@ fn a_denied_attempt_is_recorded_and_an_allowed_one_needs_its_permit() {
             budget: intent.budget,
             expires: intent.expires,
             epoch: intent.epoch,
+            worker: intent.worker,
         }
     };
     let denied = log.denied(OperationKind::GetObject, &decision(Verdict::Deny), draft()).wait().unwrap();

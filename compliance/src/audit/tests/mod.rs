@@ -84,6 +84,7 @@ fn intent(verdict: Verdict) -> Intent {
         budget: Budget { node_bytes_max: 4096 },
         expires: NOW.plus_millis(60_000),
         epoch: 0,
+        worker: None,
     }
 }
 

@@ -64,6 +64,7 @@ fn draft(log: &AuditLog, place: &str) -> IntentDraft {
         budget: Budget { node_bytes_max: 4 << 20 },
         expires: NOW.plus_millis(60_000),
         epoch: 0,
+        worker: None,
     }
 }
 

@@ -133,6 +133,7 @@ impl Ledger {
             ReceiptVerb::Stored => 1,
             ReceiptVerb::Served => 2,
             ReceiptVerb::Deleted => 3,
+            ReceiptVerb::Proved => 4,
         };
         let time = receipt.time.0.to_be_bytes();
         let key = [&receipt.cid.digest()[..], receipt.data.as_bytes(), &[verb], &time].concat();

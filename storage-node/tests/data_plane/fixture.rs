@@ -103,6 +103,7 @@ impl TestGateway {
             budget: Budget { node_bytes_max: wanted.bytes },
             expires: UnixMillis(u64::try_from(now + wanted.lifetime_millis).unwrap()),
             epoch: wanted.epoch,
+            worker: None,
         }
     }
 

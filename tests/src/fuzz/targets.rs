@@ -8,8 +8,8 @@ use domicile_compliance::audit::{
     TreeHash, VerifierKey, bundle_entries,
 };
 use domicile_node_protocol::{
-    Announcement, ByteRange, CheckpointsSeen, ContentRange, NodeStatus, Receipt, Refusal, SignedAnnouncement,
-    SignedReceipt, node_of_server_name,
+    Announcement, ByteRange, CheckpointsSeen, ContentRange, NodeCondition, NodeStatus, ProtocolVersions, Receipt,
+    Refusal, SignedAnnouncement, SignedReceipt, node_of_server_name,
 };
 use domicile_types::{
     BucketName, CodeProfile, IdentityKey, NodeId, ObjectKey, OperatorId, Party, PartyId, Place, RegionName, ShardCid,
@@ -210,6 +210,8 @@ fn made_announcement(key: &IdentityKey) -> Option<Announcement> {
         data_plane: "127.10.0.1:7400".parse().ok()?,
         capacity_bytes: 1 << 40,
         free_bytes: 1 << 39,
+        condition: NodeCondition::Serving,
+        speaks: ProtocolVersions::SPOKEN,
         software: "domicile 0.1.0".to_owned(),
         issued: NOW,
         expires: NOW.plus_millis(Announcement::LIFETIME_MILLIS),

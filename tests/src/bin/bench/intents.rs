@@ -111,6 +111,7 @@ fn draft(place: Place, writer: u64, number: u64) -> IntentDraft {
         budget: Budget { node_bytes_max: 2 << 20 },
         expires: UnixMillis::from(today()).plus_millis(120_000),
         epoch: 0,
+        worker: None,
     }
 }
 

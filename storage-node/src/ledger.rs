@@ -127,7 +127,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Keeps a receipt for something stored or deleted. Those for what was served are counted in the ticket's spending.
+    /// Keeps a receipt for something stored, deleted or proved. Those for what was served are counted in the ticket's spending.
     pub(crate) fn keep_receipt(&self, receipt: &Receipt, signed: &SignedReceipt) -> Result<(), DatabaseError> {
         let verb: u8 = match receipt.verb {
             ReceiptVerb::Stored => 1,

@@ -19,6 +19,7 @@ mod identity;
 pub mod identity_tls;
 mod ledger;
 mod node;
+pub mod proof;
 mod run_marker;
 pub mod store;
 

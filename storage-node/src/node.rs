@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use domicile_compliance::audit::{Clock, VerifiedTicket};
 use domicile_node_protocol::{
-    Announcement, ByteRange, CheckpointsSeen, NodeCondition, NodeStatus, ProtocolVersions, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange,
-    SHARD_BYTES_MAX, SignedAnnouncement, SignedReceipt,
+    Announcement, ByteRange, CheckpointsSeen, NodeCondition, NodeStatus, ProtocolVersions, Receipt, ReceiptVerb,
+    Refusal, RefusalCode, ResolvedRange, SHARD_BYTES_MAX, SignedAnnouncement, SignedReceipt,
 };
 use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::admission::{Covered, Gateways, Verb, Wish, cover, leaf_of, present};
 use crate::identity_tls::EnrolledPeers;
 use crate::ledger::{Charge, ChargeError, Ledger};
+use crate::proof::slice_range;
 use crate::store::{DeleteError, Errand, IncomingError, PutError, ReadError, ShardStore, VerifiedShard};
 
 /// Shard bytes that may be on their way in at once; more must wait. Bounds the memory of a node.
@@ -131,6 +132,12 @@ pub(crate) struct Served {
     pub(crate) receipt: SignedReceipt,
 }
 
+/// What a challenge came to.
+pub(crate) struct Proved {
+    pub(crate) slice: Bytes,
+    pub(crate) receipt: SignedReceipt,
+}
+
 /// A range that lies outside its shard, with the shard's length; or any other refusal.
 pub(crate) enum GetRefusal {
     BadRange(Refusal, u64),
@@ -221,6 +228,36 @@ impl Node {
         self.ledger.counters.served.add(count);
         let receipt = self.receipt(ReceiptVerb::Served, &admitted, count)?;
         Ok(Served { bytes, part: part.map(|range| (range, length)), receipt })
+    }
+
+    /// Proves that a shard is held: the slice of `range`. The ticket is charged with the shard bytes that the slice carries.
+    pub(crate) async fn prove(
+        &self,
+        request: &ShardRequest<'_>,
+        range: Option<ByteRange>,
+    ) -> Result<Proved, GetRefusal> {
+        let (ticket, covered) = self.admit(request)?;
+        let found = self.store.find(&request.cid, &covered.data).map_err(|error| unavailable(&error))?;
+        let length = present(found, Verb::Challenge)?;
+        let Some(range) = range else {
+            return Err(Refusal::new(RefusalCode::BadRange, "a challenge is of a range: send the header range").into());
+        };
+        let range = range
+            .resolve(length)
+            .map_err(|error| GetRefusal::BadRange(Refusal::new(RefusalCode::BadRange, error.to_string()), length))?;
+        let bytes = slice_range(range, length).bytes();
+        let turn = Arc::clone(&self.reads).acquire_owned();
+        let turn = self.turn(turn).await?;
+        let admitted = self.charge(request, ticket, covered, bytes)?;
+        let (store, cid, data) = (Arc::clone(&self.store), admitted.cid, admitted.data);
+        let proof = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            store.prove(&cid, &data, range)
+        });
+        let slice = proof.await.map_err(|error| unavailable(&error))?.map_err(|error| of_read_error(&error))?;
+        self.ledger.counters.proved.add(bytes);
+        let receipt = self.receipt(ReceiptVerb::Proved, &admitted, bytes)?;
+        Ok(Proved { slice, receipt })
     }
 
     /// Drops the ticket's data id's claim on a shard.

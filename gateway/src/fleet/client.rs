@@ -8,10 +8,11 @@ use bytes::Bytes;
 use domicile_node_protocol::{
     ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, NodeStatus, RECEIPT_HEADER, REFUSAL_BYTES_MAX, Receipt,
     ReceiptError, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt,
-    TICKET_HEADER, server_name, shard_path,
+    TICKET_HEADER, challenge_path, server_name, shard_path,
 };
 use domicile_placement::Assignment;
 use domicile_storage_node::identity_tls;
+use domicile_storage_node::proof::{SliceError, slice_range, verify_slice};
 use domicile_types::{IdentityKey, NodeId, ShardCid};
 use http::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -22,6 +23,8 @@ use super::{Directory, Ticketed};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a node may be silent within an answer.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest slice that is read: a whole shard with all its hashes.
+const SLICE_BYTES_MAX: usize = 2 << 20;
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -68,6 +71,15 @@ pub enum NodeError {
         /// Why.
         #[source]
         source: ReceiptError,
+    },
+    /// The answer to a challenge does not prove that the node holds the shard.
+    #[error("node {node} did not prove that it holds the shard")]
+    BadProof {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: SliceError,
     },
 }
 
@@ -148,6 +160,33 @@ impl NodeClient {
             return Err(NodeError::OutsideProtocol { node, what });
         }
         response.bytes().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })
+    }
+
+    /// Challenges `node` to prove that it holds a shard of `shard_bytes`: the bytes of `range`, proved against the shard's name
+    /// without having it, and the node's receipt. The ticket is charged with [`slice_range`] of it. A node that answers, but
+    /// does not prove it, gives [`NodeError::BadProof`]; one that says that it cannot, its refusal.
+    pub async fn challenge(
+        &self,
+        node: NodeId,
+        ticketed: &Ticketed,
+        cid: &ShardCid,
+        shard_bytes: u64,
+        range: ResolvedRange,
+    ) -> Result<(Bytes, SignedReceipt), NodeError> {
+        let request = self.request(node, Method::GET, &challenge_path(cid))?.headers(ticket_headers(ticketed));
+        let request = request.header(http::header::RANGE, range.to_request().to_string());
+        let response = self.send(node, request).await?;
+        let carried = slice_range(range, shard_bytes).bytes();
+        let receipt = receipt(node, &response, |receipt| {
+            receipt.verb == ReceiptVerb::Proved
+                && receipt.cid == *cid
+                && receipt.data == ticketed.data()
+                && receipt.bytes == carried
+        })?;
+        let slice = read_capped(node, response, SLICE_BYTES_MAX).await?;
+        let bytes =
+            verify_slice(cid, shard_bytes, range, &slice).map_err(|source| NodeError::BadProof { node, source })?;
+        Ok((bytes, receipt))
     }
 
     /// Has a shard deleted; the receipt is the evidence. `Ok(None)`: the node does not hold it.

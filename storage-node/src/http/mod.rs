@@ -16,7 +16,7 @@ use actix_web::dev::{Extensions, Server};
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use domicile_node_protocol::{CHECKPOINTS_PATH, Refusal, RefusalCode, SHARDS_PATH, STATUS_PATH};
+use domicile_node_protocol::{CHALLENGES_PATH, CHECKPOINTS_PATH, Refusal, RefusalCode, SHARDS_PATH, STATUS_PATH};
 use domicile_types::{NodeId, ShardCid};
 use rustls::ServerConfig;
 
@@ -56,6 +56,7 @@ pub(crate) fn serve(
                     .route(web::delete().to(shards::delete))
                     .default_service(web::to(no_such_verb)),
             )
+            .route(&format!("{CHALLENGES_PATH}{{cid}}"), web::get().to(shards::challenge))
             .route(STATUS_PATH, web::get().to(status))
             .route(CHECKPOINTS_PATH, web::get().to(checkpoints))
             .default_service(web::to(no_such_path))

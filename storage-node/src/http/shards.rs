@@ -1,4 +1,4 @@
-//! PUT, GET and DELETE of a shard.
+//! PUT, GET and DELETE of a shard, and challenges.
 
 use actix_web::http::header::{ACCEPT_RANGES, CONTENT_RANGE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -7,7 +7,7 @@ use domicile_node_protocol::{ContentRange, RECEIPT_HEADER, Refusal, RefusalCode,
 use super::refuse;
 use super::request::{Head, content_length, drain, range, receive};
 use crate::admission::Verb;
-use crate::node::{GetRefusal, Node, Served, ShardRequest, of_incoming_error};
+use crate::node::{GetRefusal, Node, Proved, Served, ShardRequest, of_incoming_error};
 
 pub(super) async fn put(request: HttpRequest, node: web::Data<Node>, mut body: web::Payload) -> HttpResponse {
     let head = match Head::parse(&request) {
@@ -57,14 +57,36 @@ pub(super) async fn get(request: HttpRequest, node: web::Data<Node>) -> HttpResp
             response.insert_header((RECEIPT_HEADER, receipt.as_str())).insert_header((ACCEPT_RANGES, "bytes"));
             response.content_type("application/octet-stream").body(bytes)
         }
-        Err(GetRefusal::BadRange(refusal, length)) => {
-            let mut response = refuse(&node, &request, Some(&head.cid), &refusal);
-            if let Ok(value) = ContentRange::unsatisfied(length).parse() {
+        Err(refusal) => refuse_read(&node, &request, &head, &refusal),
+    }
+}
+
+/// Hands out a range with the hashes that lead to the shard's name.
+pub(super) async fn challenge(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
+    let (head, range) = match Head::parse(&request).and_then(|head| Ok((head, range(&request)?))) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return refuse(&node, &request, None, &refusal),
+    };
+    match node.prove(&shard_request(&head, Verb::Challenge), range).await {
+        Ok(Proved { slice, receipt }) => {
+            let mut response = HttpResponse::Ok();
+            response.insert_header((RECEIPT_HEADER, receipt.as_str()));
+            response.content_type("application/octet-stream").body(slice)
+        }
+        Err(refusal) => refuse_read(&node, &request, &head, &refusal),
+    }
+}
+
+fn refuse_read(node: &Node, request: &HttpRequest, head: &Head, refusal: &GetRefusal) -> HttpResponse {
+    match refusal {
+        GetRefusal::BadRange(refusal, length) => {
+            let mut response = refuse(node, request, Some(&head.cid), refusal);
+            if let Ok(value) = ContentRange::unsatisfied(*length).parse() {
                 response.headers_mut().insert(CONTENT_RANGE, value);
             }
             response
         }
-        Err(GetRefusal::Other(refusal)) => refuse(&node, &request, Some(&head.cid), &refusal),
+        GetRefusal::Other(refusal) => refuse(node, request, Some(&head.cid), refusal),
     }
 }
 

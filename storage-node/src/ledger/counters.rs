@@ -33,6 +33,7 @@ pub(crate) struct Counters {
     pub(crate) stored: Tally,
     pub(crate) served: Tally,
     pub(crate) deleted: Tally,
+    pub(crate) proved: Tally,
     refused: BTreeMap<RefusalCode, AtomicU64>,
     /// Of the runs before this one.
     refused_handshakes_before: u64,
@@ -55,8 +56,18 @@ impl Counters {
             .map(|code| Ok((code, AtomicU64::new(read(&refusal_name(code))?))))
             .collect::<Result<_, DatabaseError>>()?;
         let refused_handshakes_before = read(HANDSHAKES)?;
-        let (stored, served, deleted) = (tally("stored")?, tally("served")?, tally("deleted")?);
-        Ok(Self { database, stored, served, deleted, refused, refused_handshakes_before, saved: Mutex::default() })
+        let (stored, served) = (tally("stored")?, tally("served")?);
+        let (deleted, proved) = (tally("deleted")?, tally("proved")?);
+        Ok(Self {
+            database,
+            stored,
+            served,
+            deleted,
+            proved,
+            refused,
+            refused_handshakes_before,
+            saved: Mutex::default(),
+        })
     }
 
     /// Counts a refusal, and writes it down at once: refusals are evidence.
@@ -88,7 +99,9 @@ impl Counters {
             let value = Some(count.to_le_bytes().to_vec());
             changes.push(Change { table: Table::Counters, key: name.into_bytes(), value });
         };
-        for (verb, tally) in [("stored", &self.stored), ("served", &self.served), ("deleted", &self.deleted)] {
+        let tallies =
+            [("stored", &self.stored), ("served", &self.served), ("deleted", &self.deleted), ("proved", &self.proved)];
+        for (verb, tally) in tallies {
             let VerbCount { requests, bytes } = tally.count();
             set(format!("{verb}/requests"), requests);
             set(format!("{verb}/bytes"), bytes);

@@ -136,7 +136,17 @@ impl ShardStore {
     /// The bytes of `range` of a shard, or all of it, checked: a whole shard against its name, a part against the
     /// checksums of the 16,400-byte groups it touches. Blocks on the disk: not for an event loop.
     pub fn read(&self, cid: &ShardCid, data: &DataId, range: Option<ResolvedRange>) -> Result<Bytes, ReadError> {
-        let result = read::read(&self.files, &self.index, cid, data, range);
+        self.note_damage(cid, read::read(&self.files, &self.index, cid, data, range))
+    }
+
+    /// The slice of `range` that proves that the shard is held (see [`crate::proof`]). Reads and checks all of it. Blocks on
+    /// the disk: not for an event loop.
+    pub fn prove(&self, cid: &ShardCid, data: &DataId, range: ResolvedRange) -> Result<Bytes, ReadError> {
+        self.note_damage(cid, read::prove(&self.files, &self.index, cid, data, range))
+    }
+
+    /// Has a shard that was just found damaged marked as such.
+    fn note_damage(&self, cid: &ShardCid, result: Result<Bytes, ReadError>) -> Result<Bytes, ReadError> {
         if let Err(ReadError::Damaged { sequence }) = result {
             let queue = self.queue.lock().clone();
             if let Some(queue) = queue

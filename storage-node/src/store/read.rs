@@ -13,6 +13,7 @@ use super::format::{GROUP_BYTES, crc32c, file_bytes};
 use super::index::Index;
 use super::rows::{ShardRow, ShardState};
 use crate::database::DatabaseError;
+use crate::proof::cut_slice;
 
 /// Why a shard was not read.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,33 @@ pub(crate) fn read(
     data: &DataId,
     range: Option<ResolvedRange>,
 ) -> Result<Bytes, ReadError> {
+    read_checked(index, cid, data, range, |row| read_row(files, row, cid, range))
+}
+
+/// The slice of `range` that proves that the shard is held: all of it is read and hashed.
+pub(crate) fn prove(
+    files: &SegmentFiles,
+    index: &Index,
+    cid: &ShardCid,
+    data: &DataId,
+    range: ResolvedRange,
+) -> Result<Bytes, ReadError> {
+    read_checked(index, cid, data, Some(range), |row| {
+        let file = files.handle(row.file)?;
+        let bytes = pread(&file, row.payload_offset, u64::from(row.shard_bytes))?;
+        let slice = cut_slice(&bytes, range).map_err(io::Error::other)?;
+        Ok(Some(slice).filter(|(named, _)| named == cid).map(|(_, slice)| Bytes::from(slice)))
+    })
+}
+
+/// What `read_row` makes of the shard's place; it gives `None` where the bytes do not check.
+fn read_checked(
+    index: &Index,
+    cid: &ShardCid,
+    data: &DataId,
+    range: Option<ResolvedRange>,
+    read_row: impl Fn(&ShardRow) -> io::Result<Option<Bytes>>,
+) -> Result<Bytes, ReadError> {
     // A shard may be deleted, or stored anew, between looking it up and reading it: its old place is then punched out
     // and does not check. Only a place that the index still names is damaged.
     let mut failed_at = None;
@@ -79,7 +107,7 @@ pub(crate) fn read(
         if range.is_some_and(|range| range.start >= range.end || range.end > bytes) {
             return Err(ReadError::OutOfRange { bytes });
         }
-        match read_row(files, &row, cid, range) {
+        match read_row(&row) {
             Ok(Some(bytes)) => return Ok(bytes),
             Ok(None) => {}
             Err(error) if is_damage(&error) => tracing::error!(shard = %cid, %error, "cannot read a shard"),

@@ -8,7 +8,7 @@ use domicile_compliance::audit::{AuditLog, IntentDraft, LogConfig};
 use domicile_compliance::{Circumstances, Lawbook};
 use domicile_node_protocol::{
     DATA_HEADER, NodeStatus, RECEIPT_HEADER, Receipt, Refusal, RefusalCode, STATUS_PATH, SignedReceipt, TICKET_HEADER,
-    server_name, shard_path,
+    challenge_path, server_name, shard_path,
 };
 use domicile_storage_node::identity_tls::client_config;
 use domicile_storage_node::{GatewayPeer, NodeConfig, RunningNode, start, system_clock};
@@ -40,6 +40,8 @@ pub(crate) struct Wanted {
     pub(crate) epoch: u64,
     /// Where the node is that the decision is about.
     pub(crate) node_place: &'static str,
+    /// Who may use it besides the gateway.
+    pub(crate) worker: Option<NodeId>,
 }
 
 pub(crate) fn wanted(operation: OperationKind) -> Wanted {
@@ -51,6 +53,7 @@ pub(crate) fn wanted(operation: OperationKind) -> Wanted {
         lifetime_millis: 60_000,
         epoch: 0,
         node_place: "CN",
+        worker: None,
     }
 }
 
@@ -103,7 +106,7 @@ impl TestGateway {
             budget: Budget { node_bytes_max: wanted.bytes },
             expires: UnixMillis(u64::try_from(now + wanted.lifetime_millis).unwrap()),
             epoch: wanted.epoch,
-            worker: None,
+            worker: wanted.worker,
         }
     }
 
@@ -211,6 +214,11 @@ impl NodeClient {
 
     pub(crate) async fn get_range(&self, ticket: &str, cid: &ShardCid, range: &str) -> Answer {
         let request = self.http.get(self.url(cid)).header(TICKET_HEADER, ticket);
+        self.send(request.header("range", range)).await
+    }
+
+    pub(crate) async fn challenge(&self, ticket: &str, cid: &ShardCid, range: &str) -> Answer {
+        let request = self.http.get(format!("{}{}", self.base, challenge_path(cid))).header(TICKET_HEADER, ticket);
         self.send(request.header("range", range)).await
     }
 

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, CatalogConfig};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::expire;
-use crate::fleet::{Directory, NodeClient, membership};
+use crate::fleet::{Directory, NodeClient, enrolment, membership};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities};
@@ -64,9 +64,10 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let locator = Arc::new(locator);
     let log = open_log(&config, &identity, &lawbook, clock)?;
     let catalog = open_catalog(&config, clock)?;
-    let directory = Arc::new(Directory::new(config.nodes.clone(), Arc::clone(&locator), clock));
+    let records = enrolment::take_over(&catalog, &log, &config.nodes, clock).await?;
+    let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(&locator), clock));
     let nodes = NodeClient::new(&identity, config.listen.outbound, Arc::clone(&directory))?;
-    let swarm = start_swarm(&config, &identity)?;
+    let swarm = start_swarm(&config, &identity, &directory)?;
     let root = keys::read_secret(&config.data_dir.join("root.key"), clock)?;
     let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&root, clock));
     accounts.refresh(&catalog).await.context("the access keys cannot be read")?;
@@ -91,7 +92,9 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         config,
     });
     let tasks = vec![
-        tokio::spawn(membership::follow(swarm.clone(), directory, clock)),
+        tokio::spawn(membership::follow(swarm.clone(), Arc::clone(&directory), clock)),
+        tokio::spawn(membership::admit_enrolled(swarm.clone(), Arc::clone(&directory))),
+        tokio::spawn(enrolment::follow(gateway.catalog.clone(), directory, records.epoch)),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
@@ -146,11 +149,12 @@ fn open_catalog(config: &Config, clock: Clock) -> anyhow::Result<Catalog> {
     Ok(Catalog::new(Arc::new(store), settings))
 }
 
-fn start_swarm(config: &Config, identity: &IdentityKey) -> anyhow::Result<Swarm> {
+fn start_swarm(config: &Config, identity: &IdentityKey, directory: &Directory) -> anyhow::Result<Swarm> {
+    let enrolled = directory.enrolled();
     let settings = SwarmConfig {
         listen: vec![config.listen.swarm],
-        bootstrap: config.nodes.iter().filter_map(|node| Some((node.id, node.swarm?))).collect(),
-        allow: config.nodes.iter().map(|node| node.id).collect(),
+        bootstrap: enrolled.values().filter_map(|node| Some((node.id, node.swarm?))).collect(),
+        allow: enrolled.keys().copied().collect(),
     };
     domicile_swarm::start(identity, settings).context("the control plane cannot start")
 }

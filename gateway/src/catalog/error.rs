@@ -61,6 +61,9 @@ pub enum CatalogError {
         /// What is in the way.
         what: &'static str,
     },
+    /// Records of the fleet changed since they were read.
+    #[error("the fleet's records changed meanwhile: read them again, and decide again")]
+    FleetChanged,
     /// No multipart upload of that id at that key: never begun, completed, or aborted.
     #[error("there is no such multipart upload: it was never begun, or is completed or aborted")]
     NoSuchUpload,

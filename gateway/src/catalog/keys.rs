@@ -21,6 +21,8 @@
 //! d data-id                             how many versions beyond one share a body
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
+//! ke                                    how often the fleet's records have changed
+//! kr kind id                            record of the fleet: entity, operator, enrolment, request, invitation
 //! l name                                lease (see `state`)
 //! y name                                where a walk over all buckets stands
 //! ```
@@ -66,6 +68,16 @@ pub(super) fn identity(name: &IdentityName) -> Vec<u8> {
         IdentityName::Key(id) => row(b'a', &[b"ik", id.as_bytes()]),
         IdentityName::Role(tenant, name) => of_tenant(b"r", tenant, name),
     }
+}
+
+/// Where records of the fleet begin.
+pub(super) const FLEET: &[u8] = b"kr";
+
+/// How often records of the fleet have changed.
+pub(super) const FLEET_EPOCH: &[u8] = b"ke";
+
+pub(super) fn fleet_record(kind: u8, id: &str) -> Vec<u8> {
+    row(b'k', &[b"r", &[kind], id.as_bytes()])
 }
 
 pub(super) fn bucket(name: &BucketName) -> Vec<u8> {

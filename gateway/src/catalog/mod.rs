@@ -29,6 +29,7 @@ mod delete;
 mod error;
 mod expiry;
 mod extent;
+mod fleet_rows;
 #[doc(hidden)]
 pub mod fuzzing;
 mod garbage;
@@ -64,6 +65,7 @@ pub use delete::{Deleted, Deletion, Removed};
 pub use error::CatalogError;
 pub use expiry::{Due, Ending, Walk};
 pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
+pub use fleet_rows::{FleetEdit, FleetKind, FleetName, FleetRecord, FleetRecords};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
 pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
 pub use listing::{ListPage, ListQuery, ListStart, ListedObject};

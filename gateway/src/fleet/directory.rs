@@ -11,6 +11,7 @@ use domicile_node_protocol::Announcement;
 use domicile_placement::{NodeRecord, NodeState, Roster};
 use domicile_types::{EvidenceGrade, Located, NodeId, UnixMillis};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::EnrolledNode;
@@ -43,7 +44,8 @@ struct Heard {
 
 /// The nodes, and what was heard of them.
 pub struct Directory {
-    enrolled: BTreeMap<NodeId, EnrolledNode>,
+    enrolled: RwLock<Arc<BTreeMap<NodeId, EnrolledNode>>>,
+    enrolments: watch::Sender<u64>,
     heard: RwLock<BTreeMap<NodeId, Heard>>,
     locator: Arc<Locator>,
     clock: Clock,
@@ -56,7 +58,8 @@ impl Directory {
     #[must_use]
     pub fn new(enrolled: Vec<EnrolledNode>, locator: Arc<Locator>, clock: Clock) -> Self {
         Self {
-            enrolled: enrolled.into_iter().map(|node| (node.id, node)).collect(),
+            enrolled: RwLock::new(Arc::new(enrolled.into_iter().map(|node| (node.id, node)).collect())),
+            enrolments: watch::Sender::new(0),
             heard: RwLock::default(),
             locator,
             clock,
@@ -65,9 +68,31 @@ impl Directory {
         }
     }
 
+    /// Replaces the enrolled nodes: placement and law go by them from the next question on. What was heard of a node that
+    /// stays is kept, what was heard of others forgotten.
+    pub fn enrol(&self, nodes: Vec<EnrolledNode>) {
+        let nodes: BTreeMap<NodeId, EnrolledNode> = nodes.into_iter().map(|node| (node.id, node)).collect();
+        self.heard.write().retain(|node, _| nodes.contains_key(node));
+        *self.enrolled.write() = Arc::new(nodes);
+        self.changed.store(true, Ordering::Release);
+        self.enrolments.send_modify(|count| *count += 1);
+    }
+
+    /// The enrolled nodes, by id.
+    #[must_use]
+    pub fn enrolled(&self) -> Arc<BTreeMap<NodeId, EnrolledNode>> {
+        Arc::clone(&self.enrolled.read())
+    }
+
+    /// Counts how often the enrolled nodes were replaced: what was placed or allowed by the former must be judged again.
+    #[must_use]
+    pub fn enrolments(&self) -> watch::Receiver<u64> {
+        self.enrolments.subscribe()
+    }
+
     /// Takes in a verified announcement. One from a node that is not enrolled, or older than the last, changes nothing.
     pub fn hear(&self, announcement: Announcement) {
-        if !self.enrolled.contains_key(&announcement.node) {
+        if !self.enrolled().contains_key(&announcement.node) {
             return;
         }
         let mut heard = self.heard.write();
@@ -117,8 +142,9 @@ impl Directory {
     }
 
     fn standings_at(&self, now: UnixMillis) -> Vec<NodeStanding> {
+        let enrolled = self.enrolled();
         let heard = self.heard.read();
-        self.enrolled.values().map(|enrolled| self.standing(enrolled, heard.get(&enrolled.id), now)).collect()
+        enrolled.values().map(|enrolled| self.standing(enrolled, heard.get(&enrolled.id), now)).collect()
     }
 
     fn standing(&self, enrolled: &EnrolledNode, heard: Option<&Heard>, now: UnixMillis) -> NodeStanding {

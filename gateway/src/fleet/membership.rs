@@ -1,4 +1,5 @@
-//! Feeds the directory from the control plane: every announcement is verified before it counts.
+//! Feeds the directory from the control plane: every announcement is verified before it counts. The control plane lets in
+//! who is enrolled, and nobody else.
 
 use std::sync::Arc;
 
@@ -15,6 +16,20 @@ pub async fn follow(swarm: Swarm, directory: Arc<Directory>, clock: Clock) {
         match SignedAnnouncement::verify(&bytes, clock.now()) {
             Ok(announcement) => directory.hear(announcement),
             Err(error) => tracing::warn!(%peer, %error, "announcement refused"),
+        }
+    }
+}
+
+/// Lets the control plane follow the enrolments, until the directory is gone: who is enrolled is let in and dialled, who is
+/// not any more is cut off.
+pub async fn admit_enrolled(swarm: Swarm, directory: Arc<Directory>) {
+    let mut enrolments = directory.enrolments();
+    loop {
+        let enrolled = directory.enrolled();
+        swarm.set_allowed(enrolled.keys().copied());
+        swarm.set_bootstrap(enrolled.values().filter_map(|node| Some((node.id, node.swarm?))));
+        if enrolments.changed().await.is_err() {
+            return;
         }
     }
 }

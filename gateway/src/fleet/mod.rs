@@ -1,10 +1,12 @@
 //! The fleet as this gateway sees it: who is enrolled, who was heard of lately and from where, and how to talk to them.
 //!
 //! [`Directory`] is what is known; [`NodeClient`] is the HTTPS data plane; [`membership`] feeds the directory from the
-//! control plane.
+//! control plane; [`entities`] is who is behind a node, and [`enrolment`] how the roster follows from the records.
 
 mod client;
 mod directory;
+pub mod enrolment;
+pub mod entities;
 pub mod membership;
 mod ticketed;
 

@@ -10,8 +10,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use domicile::catalog::{
-    Bucket, BucketId, Catalog, CatalogConfig, ContentHeaders, Extent, ExtentId, ExtentPage, ListQuery, ListStart,
-    NewBody, NewBucket, NewObject, Preconditions, PutCommit, ShardAt, Stamp,
+    Bucket, BucketId, Catalog, CatalogConfig, ContentHeaders, Extent, ExtentId, ExtentPage, JudgingEpoch, ListQuery,
+    ListStart, NewBody, NewBucket, NewObject, Preconditions, PutCommit, ShardAt, Stamp,
 };
 use domicile::clock::Clock;
 use domicile::state::{IfLost, Owner, Read, RocksConfig, RocksStore, Store, StoreError, transact};
@@ -122,7 +122,7 @@ async fn put(catalog: &Catalog, bucket: &Bucket, key: &str) -> Result<()> {
     let bytes = 16 * 1024;
     let profile = CodeProfile::RS_4_2.whole_copies();
     let extent = Extent { id: extent, bytes, segment_bytes: 1 << 20, segments_per_page: 200, profile };
-    let commit = PutCommit { object: new_object(bytes)?, extent, pages: Vec::new(), conditions: none };
+    let commit = PutCommit { object: new_object(bytes)?, extent, pages: Vec::new(), conditions: none, judged: JudgingEpoch::default() };
     catalog.commit_put(stamp(clock), &pending, commit).await?;
     Ok(())
 }

@@ -17,6 +17,7 @@ pub mod config;
 pub mod demo;
 mod expire;
 pub mod fleet;
+pub mod judging;
 pub mod keys;
 pub mod lifecycle;
 pub mod notify;

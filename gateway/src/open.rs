@@ -7,17 +7,18 @@ use domicile_chunker::{BufferPool, SHARD_BYTES_MAX};
 use domicile_compliance::audit::{AuditLog, LogConfig, LogLimits};
 use domicile_compliance::{Lawbook, Locator};
 use domicile_swarm::{Swarm, SwarmConfig};
-use domicile_types::{IdentityKey, NodeId};
+use domicile_types::{IdentityKey, NodeId, RequestId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::access_log::{self, AccessLogs};
 use crate::accounts::{Accounts, Seals};
-use crate::catalog::{Catalog, CatalogConfig};
+use crate::catalog::{Catalog, CatalogConfig, Stamp};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::expire;
 use crate::fleet::{Directory, NodeClient, enrolment, membership};
+use crate::judging::{Judging, open_packs};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities};
@@ -50,20 +51,16 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let clock = Clock;
     let seed = keys::read_secret(&config.data_dir.join("identity.key"), clock)?;
     let identity = IdentityKey::from_seed(&seed);
-    let lawbook = Lawbook::load(&config.policies_dir).context("the packs cannot be loaded")?;
-    for region in &config.regions {
-        lawbook
-            .pack_set(&region.packs)
-            .with_context(|| format!("region {} names a pack that is not there", region.name))?;
-    }
+    let catalog = open_catalog(&config, clock)?;
+    let stamp = Stamp { now: clock.now(), request: RequestId::from_bytes(clock.random()) };
+    let packs = open_packs(&config, &catalog, stamp).await?;
     let locator = Locator::open(&config.location_databases, config.place_overrides.clone(), clock.now())
         .context("the location databases cannot be opened")?;
     for warning in locator.stale(clock.now()) {
         tracing::warn!(%warning, "location databases");
     }
     let locator = Arc::new(locator);
-    let log = open_log(&config, &identity, &lawbook, clock)?;
-    let catalog = open_catalog(&config, clock)?;
+    let log = open_log(&config, &identity, &packs.law.lawbook, clock)?;
     let records = enrolment::take_over(&catalog, &log, &config.nodes, clock).await?;
     let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(&locator), clock));
     let nodes = NodeClient::new(&identity, config.listen.outbound, Arc::clone(&directory))?;
@@ -77,7 +74,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let gateway = Gateway::new(Parts {
         clock,
         identity: identity.id(),
-        lawbook: Arc::new(lawbook),
+        judging: Judging::new(packs.law),
         locator,
         log: Arc::new(log),
         catalog,

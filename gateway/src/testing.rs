@@ -1,4 +1,6 @@
-//! A gateway for tests: real law, log and store in a folder, and no nodes.
+//! A gateway for tests: real law, log and store in a folder, and no nodes but those of [`fleet`].
+
+pub(crate) mod fleet;
 
 use std::path::Path;
 

@@ -58,6 +58,15 @@ impl Lawbook {
         Self { packs, memo: Memo::default() }
     }
 
+    /// The same, with `pack` in the place of the version that it replaces, or beside the others where it is new. What this
+    /// one remembers of answers given stays with it.
+    #[must_use]
+    pub fn with(&self, pack: Pack) -> Self {
+        let mut packs = self.packs.clone();
+        packs.insert(pack.id().clone(), Arc::new(pack));
+        Self { packs, memo: Memo::default() }
+    }
+
     /// Every pack, in the order of names.
     pub fn packs(&self) -> impl Iterator<Item = &Arc<Pack>> {
         self.packs.values()

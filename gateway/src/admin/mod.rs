@@ -21,6 +21,8 @@ use crate::objects::Gateway;
 
 /// Threads of the admin API.
 const WORKERS: usize = 1;
+/// The longest pack that is taken, in JSON: its four files have 1 MiB at most each.
+const PACK_BYTES_MAX: usize = 8 << 20;
 
 /// Starts the admin API on the configured address.
 pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
@@ -54,6 +56,12 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/policies", web::get().to(policy::list))
             .route("/v1/policies/test", web::post().to(policy::test))
             .route("/v1/policies/explain", web::post().to(policy::explain))
+            .route("/v1/policies/reload", web::post().to(policy::reload))
+            .service(
+                web::resource("/v1/policies/{pack}")
+                    .app_data(web::JsonConfig::default().limit(PACK_BYTES_MAX))
+                    .route(web::put().to(policy::publish)),
+            )
     });
     Ok(server.workers(WORKERS).disable_signals().bind(address)?.run())
 }

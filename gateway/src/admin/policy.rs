@@ -2,21 +2,24 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use domicile_compliance::{Circumstances, run_cases};
-use domicile_types::{Classification, EvidenceGrade, Subject, SubjectFacts};
+use domicile_types::{Classification, EvidenceGrade, PackId, Subject, SubjectFacts};
 
 use super::AdminError;
 use super::auth::Bearer;
 use super::views::{ExplainRequest, Explained, PackTest, PackView};
 use crate::config::Role;
+use crate::judging::{PackUpload, PublishError};
 use crate::objects::Gateway;
 
 const ROLES: (&[Role], &str) = (&[Role::Officer, Role::Operator, Role::Uploader], "any role");
+/// Who may put law in force.
+const CHANGERS: (&[Role], &str) = (&[Role::Officer], "officer, admin");
 
 /// `GET /v1/policies`
 pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
-    let views: Vec<PackView> = gateway
-        .lawbook
+    let lawbook = gateway.judging.lawbook();
+    let views: Vec<PackView> = lawbook
         .packs()
         .map(|pack| {
             let version = pack.version();
@@ -33,10 +36,40 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> R
     Ok(HttpResponse::Ok().json(views))
 }
 
+/// `PUT /v1/policies/{pack}`: puts a version of a pack in force, or says why it stays as it was.
+pub(super) async fn publish(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    pack: web::Path<String>,
+    upload: web::Json<PackUpload>,
+) -> Result<HttpResponse, AdminError> {
+    let bearer = Bearer::of(&request, &gateway)?.require(CHANGERS.0, CHANGERS.1)?;
+    let id = PackId::parse(&pack).map_err(|error| AdminError::BadRequest(error.to_string()))?;
+    let files = upload.into_inner().into_files(&id);
+    Ok(HttpResponse::Ok().json(gateway.publish_pack(bearer.caller(), id, files).await?))
+}
+
+/// `POST /v1/policies/reload`: puts the gateway's folder of packs in force.
+pub(super) async fn reload(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
+    let bearer = Bearer::of(&request, &gateway)?.require(CHANGERS.0, CHANGERS.1)?;
+    Ok(HttpResponse::Ok().json(gateway.reload_packs(bearer.caller()).await?))
+}
+
+impl From<PublishError> for AdminError {
+    fn from(error: PublishError) -> Self {
+        let told = super::with_causes(&error);
+        match error {
+            error if error.is_refusal() => Self::BadRequest(told),
+            PublishError::Log(_) | PublishError::ShuttingDown => Self::Unavailable(told),
+            _ => Self::Internal(told),
+        }
+    }
+}
+
 /// `POST /v1/policies/test`
 pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
-    let report = web::block(move || run_cases(&gateway.lawbook)).await.map_err(AdminError::internal)?;
+    let report = web::block(move || run_cases(&gateway.judging.lawbook())).await.map_err(AdminError::internal)?;
     Ok(HttpResponse::Ok().json(tests(report)))
 }
 
@@ -84,6 +117,6 @@ pub(super) async fn explain(
         located_warnings: &[],
     }
     .question(asked.operation);
-    let explanation = gateway.lawbook.explain(&question);
+    let explanation = gateway.judging.lawbook().explain(&question);
     Ok(HttpResponse::Ok().json(Explained { decision: explanation.decision, findings: explanation.findings }))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, BucketId, unchanged_bucket};
 use super::garbage::Debris;
+use super::judging::{JudgingEpoch, still_judged_by};
 use super::object::{Body, Checksum, NewObject, ObjectHead, PartIndex, PartPage, Preconditions};
 use super::protection::Encryption;
 use super::put::{PutOutcome, fits, put_head};
@@ -100,6 +101,8 @@ pub struct NewCompletion {
     pub root: Vec<Bytes>,
     /// Judged in the transaction.
     pub conditions: Preconditions,
+    /// By what the placement of all parts was judged, or judged again: the commit fails when that has changed.
+    pub judged: JudgingEpoch,
 }
 
 impl Catalog {
@@ -148,7 +151,7 @@ impl Catalog {
         plan: CompletionPlan,
         completion: NewCompletion,
     ) -> Result<(ObjectHead, PutOutcome), CatalogError> {
-        let NewCompletion { etag, checksums, root, conditions } = completion;
+        let NewCompletion { etag, checksums, root, conditions, judged } = completion;
         fits("the sealed manifest root, in rows,", root.len(), ROOT_PAGES_MAX)?;
         let upload = plan.upload.new.upload;
         let (index, lists) = part_lists(&plan.parts, u32::try_from(root.len()).unwrap_or(u32::MAX))?;
@@ -160,6 +163,7 @@ impl Catalog {
         let (version, outcome) = self
             .write(once, move |tx| {
                 let bucket = unchanged_bucket(tx, &given)?;
+                still_judged_by(tx, judged)?;
                 let row = keys::upload(bucket.id, &plan.key, upload);
                 let present: Upload = tx.get_row(&row)?.ok_or(CatalogError::NoSuchUpload)?;
                 let stored = stored_parts(tx, upload)?;

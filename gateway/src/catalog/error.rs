@@ -2,6 +2,7 @@
 
 use domicile_types::BucketName;
 
+use super::judging::JudgingEpoch;
 use super::version::DeleteMarker;
 use crate::state::{DecodeError, LeaseError, StoreError};
 
@@ -37,6 +38,12 @@ pub enum CatalogError {
     PolicyChanged {
         /// Its name.
         bucket: BucketName,
+    },
+    /// Packs, location databases or nodes changed since the operation was judged.
+    #[error("what the law says, or of whom, changed meanwhile: judge and place again")]
+    JudgedBefore {
+        /// What to judge by now.
+        now: JudgingEpoch,
     },
     /// No current object at that key.
     #[error("there is no object at that key")]

@@ -34,6 +34,7 @@ mod fleet_rows;
 pub mod fuzzing;
 mod garbage;
 mod identity;
+mod judging;
 mod keys;
 mod listing;
 mod object;
@@ -68,6 +69,7 @@ pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
 pub use fleet_rows::{FleetEdit, FleetKind, FleetName, FleetRecord, FleetRecords};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
 pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
+pub use judging::{InForce, JudgingEpoch};
 pub use listing::{ListPage, ListQuery, ListStart, ListedObject};
 pub use object::{
     Body, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, EtagMatch, NewObject, ObjectHead, PartIndex,

@@ -7,6 +7,7 @@ use super::bucket::{Bucket, unchanged_bucket};
 use super::delete::Removed;
 use super::extent::{Extent, ExtentId, ExtentPage};
 use super::garbage::{Debris, Origin};
+use super::judging::{JudgingEpoch, still_judged_by};
 use super::object::{Body, HEAD_BYTES_MAX, NewObject, ObjectHead, Preconditions};
 use super::version::{Version, VersionEntry, VersionId, Versioning, tail_of};
 use super::versions::{Change, newest};
@@ -90,6 +91,8 @@ pub struct PutCommit {
     pub pages: Vec<(u32, ExtentPage)>,
     /// Judged once more, in the transaction.
     pub conditions: Preconditions,
+    /// By what its placement was judged: the commit fails when that has changed.
+    pub judged: JudgingEpoch,
 }
 
 /// What a committed put did.
@@ -150,7 +153,8 @@ impl Catalog {
     /// the pending row, in one transaction.
     ///
     /// # Errors
-    /// What `conditions` refuse; [`CatalogError::PolicyChanged`]; [`CatalogError::NotPending`]. The body is still pending
+    /// What `conditions` refuse; [`CatalogError::PolicyChanged`]; [`CatalogError::JudgedBefore`];
+    /// [`CatalogError::NotPending`]. The body is still pending
     /// then: place again, or [`Catalog::abandon`] it.
     pub async fn commit_put(
         &self,
@@ -164,7 +168,7 @@ impl Catalog {
         let once = stamp.once("commit-put", &[pending.extent.as_bytes()]);
         let due = self.sweep_due(stamp);
         let (given, key, extent) = (pending.bucket.clone(), pending.key.clone(), pending.extent);
-        let PutCommit { object, extent: shape, pages, conditions } = commit;
+        let PutCommit { object, extent: shape, pages, conditions, judged } = commit;
         let head = ObjectHead {
             version: Version::unset(),
             object,
@@ -176,6 +180,7 @@ impl Catalog {
         };
         self.write(once, move |tx| {
             let bucket = unchanged_bucket(tx, &given)?;
+            still_judged_by(tx, judged)?;
             take_pending(tx, extent)?;
             put_pages(tx, extent, &pages)?;
             tx.delete(keys::pending(extent))?;

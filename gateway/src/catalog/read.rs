@@ -43,7 +43,7 @@ pub(super) struct PartList {
 
 impl StoredRow for PartList {
     const NAME: &'static str = "part list";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 impl Catalog {

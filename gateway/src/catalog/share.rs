@@ -11,6 +11,7 @@ use domicile_types::{BucketName, DataId, ObjectKey, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, same_bucket, unchanged_bucket};
+use super::judging::{JudgingEpoch, still_judged_by};
 use super::object::{NewObject, ObjectHead, Preconditions};
 use super::put::{PutOutcome, put_head};
 use super::version::Version;
@@ -50,6 +51,8 @@ pub struct SharingCopy {
     pub upload: UploadId,
     /// Judged in the transaction.
     pub conditions: Preconditions,
+    /// By what it was judged that the copy may share: the commit fails when that has changed.
+    pub judged: JudgingEpoch,
 }
 
 /// How many versions name a body beside one.
@@ -77,7 +80,7 @@ impl Catalog {
         source: ShareSource,
         copy: SharingCopy,
     ) -> Result<Option<PutOutcome>, CatalogError> {
-        let SharingCopy { object, upload, conditions } = copy;
+        let SharingCopy { object, upload, conditions, judged } = copy;
         if object.size != source.head.object.size || object.suite != source.head.object.suite {
             return Err(CatalogError::Inconsistent { what: "a sharing copy of another size or cipher" });
         }
@@ -95,6 +98,7 @@ impl Catalog {
         };
         self.write(once, move |tx| {
             let bucket = unchanged_bucket(tx, &given)?;
+            still_judged_by(tx, judged)?;
             if !source.is_there(tx)? {
                 return Ok(None);
             }

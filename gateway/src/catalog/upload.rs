@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::{Bucket, Tags, same_bucket, split_upload_key, unchanged_bucket};
 use super::extent::{Extent, ExtentPage};
 use super::garbage::Debris;
+use super::judging::{JudgingEpoch, still_judged_by};
 use super::listing::{PAGE_ENTRIES_MAX, Walk, after_marker};
 use super::object::{Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, HEAD_BYTES_MAX};
 use super::protection::Protection;
@@ -77,11 +78,13 @@ pub struct Part {
     pub checksums: Vec<Checksum>,
     /// When it was committed.
     pub last_modified: UnixMillis,
+    /// By what its placement was judged.
+    pub judged: JudgingEpoch,
 }
 
 impl StoredRow for Part {
     const NAME: &'static str = "part";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 /// Everything that the commit of a part needs.
@@ -95,6 +98,8 @@ pub struct PartCommit {
     pub etag: String,
     /// Its verified checksums.
     pub checksums: Vec<Checksum>,
+    /// By what its placement was judged: the commit fails when that has changed.
+    pub judged: JudgingEpoch,
 }
 
 /// A page of an upload's parts.
@@ -205,14 +210,15 @@ impl Catalog {
             return Err(CatalogError::Inconsistent { what: "a part whose extent is not the one begun" });
         };
         let once = stamp.once("commit-part", &[pending.extent.as_bytes()]);
-        let PartCommit { extent, pages, etag, checksums } = commit;
-        let part = Part { number, extent, etag, checksums, last_modified: stamp.now };
+        let PartCommit { extent, pages, etag, checksums, judged } = commit;
+        let part = Part { number, extent, etag, checksums, last_modified: stamp.now, judged };
         let (given, key) = (pending.bucket.clone(), pending.key.clone());
         let (upload, data) = (pending.upload, pending.data);
         self.write(once, move |tx| {
             let bucket = same_bucket(tx, &given)?;
             let present: Option<Upload> = tx.get_row(&keys::upload(bucket.id, &key, upload))?;
             present.ok_or(CatalogError::NoSuchUpload)?;
+            still_judged_by(tx, judged)?;
             take_pending(tx, part.extent.id)?;
             put_pages(tx, part.extent.id, &pages)?;
             tx.delete(keys::pending(part.extent.id))?;

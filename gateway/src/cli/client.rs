@@ -63,6 +63,15 @@ impl Admin {
         Ok(self.send(self.http.post(self.address(path)).json(body)).await?.json().await?)
     }
 
+    /// PUT with a JSON body, and the JSON that came.
+    pub(super) async fn put<B: serde::Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> anyhow::Result<T> {
+        Ok(self.send(self.http.put(self.address(path)).json(body)).await?.json().await?)
+    }
+
     /// POST with a JSON body, where nothing comes back.
     pub(super) async fn change<B: serde::Serialize>(&self, path: &str, body: &B) -> anyhow::Result<()> {
         self.send(self.http.post(self.address(path)).json(body)).await.map(drop)

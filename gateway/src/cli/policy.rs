@@ -1,16 +1,18 @@
-//! `domicile policy list | test | explain`
+//! `domicile policy list | test | publish | reload | explain`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use domicile_compliance::pack::PackFiles;
 use domicile_compliance::{Lawbook, run_cases};
-use domicile_types::{DataClass, OperationKind, Place, RegionName};
+use domicile_types::{DataClass, OperationKind, PackId, PackVersion, Place, RegionName};
 
 use super::client::Admin;
 use super::{AdminArgs, table};
 use crate::admin::tests_of;
 use crate::admin::views::{ExplainRequest, Explained, PackTest, PackView};
+use crate::judging::{PackUpload, Published};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -22,6 +24,14 @@ pub(super) enum PolicyCommand {
         #[arg(long)]
         policies: Option<PathBuf>,
     },
+    /// Puts a version of a pack in force while the gateway runs. The old one judges until the new one has loaded and its
+    /// scenarios came out as they say.
+    Publish {
+        /// The pack's folder: its name is the pack's.
+        folder: PathBuf,
+    },
+    /// Puts what the gateway's folder of packs holds now in force, instead of what was published.
+    Reload,
     /// What the law would say.
     Explain {
         /// In which residency region.
@@ -47,6 +57,8 @@ pub(super) async fn run(command: PolicyCommand, args: &AdminArgs) -> anyhow::Res
     match command {
         PolicyCommand::List => list(args).await,
         PolicyCommand::Test { policies } => test(policies, args).await,
+        PolicyCommand::Publish { folder } => publish(&folder, args).await,
+        PolicyCommand::Reload => shown(&Admin::find(args)?.post("/v1/policies/reload", &()).await?, args),
         PolicyCommand::Explain { region, operation, from, classes } => {
             explain(ExplainRequest { region, operation, from, classes }, args).await
         }
@@ -91,6 +103,28 @@ async fn test(policies: Option<PathBuf>, args: &AdminArgs) -> anyhow::Result<()>
     if tests.iter().any(|test| !test.failed.is_empty() || !test.rules_in_no_case.is_empty()) {
         bail!("not every scenario came out as its pack says");
     }
+    Ok(())
+}
+
+async fn publish(folder: &Path, args: &AdminArgs) -> anyhow::Result<()> {
+    let folder = folder.canonicalize().with_context(|| format!("{} cannot be found", folder.display()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let pack = PackId::parse(&name).with_context(|| format!("the folder {name} is not named as a pack is"))?;
+    let upload = PackUpload::from(PackFiles::read(&folder)?);
+    shown(&Admin::find(args)?.put(&format!("/v1/policies/{pack}"), &upload).await?, args)
+}
+
+fn shown(published: &Published, args: &AdminArgs) -> anyhow::Result<()> {
+    if args.json {
+        return table::json(published);
+    }
+    match published.log_index {
+        Some(index) => println!("in force since log index {index}, epoch {}", published.epoch.0),
+        None => println!("nothing changed: these packs were in force already"),
+    }
+    let hash = |hash: &str| hash.chars().take(16).collect::<String>();
+    let row = |pack: &PackVersion| vec![pack.pack.to_string(), pack.as_of.clone(), hash(&pack.hash)];
+    table::print(&["PACK", "AS OF", "HASH"], &published.packs.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
 

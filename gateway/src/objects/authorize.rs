@@ -128,7 +128,7 @@ impl Gateway {
             located_warnings: &located.warnings,
         }
         .question(matter.operation);
-        let ruling = self.lawbook.decide(&question);
+        let ruling = self.judging.lawbook().decide(&question);
         self.log.inputs().put(&question).map_err(log_unavailable)?;
         let scope = caller.limits().and_then(|limits| limits.scope.as_ref());
         if let Some(scope) = scope.filter(|scope| ruling.permit.is_some() && !scope.reaches(&located.candidates)) {

@@ -12,7 +12,7 @@ impl From<CatalogError> for Error {
             CatalogError::BucketAlreadyExists { .. } => Self::BucketAlreadyExists,
             CatalogError::BucketAlreadyOwnedByYou { .. } => Self::BucketAlreadyOwnedByYou,
             CatalogError::BucketNotEmpty { .. } => Self::BucketNotEmpty,
-            CatalogError::PolicyChanged { .. } => {
+            CatalogError::PolicyChanged { .. } | CatalogError::JudgedBefore { .. } => {
                 Self::Unavailable("the bucket's rules changed while the object was being stored".to_owned())
             }
             CatalogError::NoSuchKey => Self::NoSuchKey,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domicile_chunker::BufferPool;
 use domicile_compliance::audit::AuditLog;
-use domicile_compliance::{Lawbook, Locator};
+use domicile_compliance::Locator;
 use domicile_types::{NodeId, Subject, SubjectFacts};
 use tokio::sync::Semaphore;
 
@@ -14,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::{Directory, NodeClient};
+use crate::judging::Judging;
 use crate::keys::Keyring;
 use crate::notify::Hooks;
 
@@ -31,8 +32,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Its own identity, which nodes know it by.
     pub identity: NodeId,
-    /// The packs.
-    pub lawbook: Arc<Lawbook>,
+    /// The packs in force.
+    pub judging: Judging,
     /// Says where an address is.
     pub locator: Arc<Locator>,
     /// The audit log with its erasable side store.

@@ -35,6 +35,9 @@ mod object_lock;
 mod parts;
 mod put;
 mod reader;
+mod rejudge;
+#[cfg(test)]
+mod rejudge_tests;
 pub mod request;
 mod rows;
 mod sender;

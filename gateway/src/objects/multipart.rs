@@ -15,15 +15,16 @@ use super::gateway::Gateway;
 use super::intake::internal;
 use super::notifications::Created;
 use super::parts::part_view;
+use super::rejudge::{Lies, Placed};
 use super::request::{Caller, Checksum, CompleteUpload, CompletedPart, CreateUpload, ListParts, PutPart, UploadRef};
 use super::rows::{
     classify, content_headers, full_object, preconditions, row_algorithm, row_tags, shown_algorithm, shown_checksum,
     stored_checksum,
 };
-use super::writer::{Destination, Incoming, Written, seal_id, stamp};
+use super::writer::{Destination, Incoming, Written, matter, seal_id, stamp};
 use crate::catalog::{
-    Bucket, ChecksumKind, CompletionPlan, Encryption, NewCompletion, NewUpload, Part, PartCommit, PlannedCompletion,
-    Preconditions, Protection, RequestedPart, Upload,
+    Bucket, ChecksumKind, CompletionPlan, Encryption, JudgingEpoch, NewCompletion, NewUpload, Part, PartCommit,
+    PlannedCompletion, Preconditions, Protection, RequestedPart, Upload,
 };
 use crate::keys::KeyOwner;
 
@@ -140,7 +141,7 @@ impl Gateway {
         written: Written,
         encryption: Encryption,
     ) -> Result<Stored, Error> {
-        let Written { pending, extent, part, mut pages, digested, ticketed } = written;
+        let Written { pending, extent, part, mut pages, digested, judged, ticketed } = written;
         let context = domicile_chunker::PartContext {
             tenant: to.bucket.owner.clone(),
             data: to.data,
@@ -154,13 +155,19 @@ impl Gateway {
         let size = extent.bytes;
         let etag = HEXLOWER.encode(&digested.md5);
         let checksum = digested.checksum.map(full_object);
-        let commit = PartCommit {
-            extent,
-            pages: (0u32..).zip(pages).collect(),
-            etag: etag.clone(),
-            checksums: checksum.iter().map(stored_checksum).collect(),
+        let (matter, profile) = (matter(self, to), extent.profile);
+        let placed = Placed { caller, matter: &matter, data: to.data, lies: Lies::On(profile, &pages) };
+        let commit = |judged| {
+            let commit = PartCommit {
+                extent: extent.clone(),
+                pages: (0u32..).zip(pages.clone()).collect(),
+                etag: etag.clone(),
+                checksums: checksum.iter().map(stored_checksum).collect(),
+                judged,
+            };
+            self.catalog.commit_part(stamp(self, caller), &pending, commit)
         };
-        match self.catalog.commit_part(stamp(self, caller), &pending, commit).await {
+        match self.commit_judged(judged, &placed, commit).await {
             Ok(part) => {
                 drop(ticketed.finish(domicile_types::OutcomeStatus::Completed, size, 200));
                 let modified = part.last_modified;
@@ -171,7 +178,7 @@ impl Gateway {
                     tracing::warn!(request_id = %caller.request, %error, "a part could not be abandoned");
                 }
                 drop(ticketed.finish(domicile_types::OutcomeStatus::Failed, size, 0));
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -182,6 +189,7 @@ impl Gateway {
             .bucket_for(caller, &request.upload.bucket, &Wants::new("s3:PutObject").key(&request.upload.key))
             .await?;
         let UploadRef { key, upload, .. } = &request.upload;
+        let judged = self.judging.law().epoch;
         let requested = request.parts.iter().map(requested_part).collect::<Result<Vec<_>, _>>()?;
         let mut plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await? {
             PlannedCompletion::Ready(plan) => *plan,
@@ -221,9 +229,9 @@ impl Gateway {
             checksums: checksum.iter().map(stored_checksum).collect(),
             ..self.sealed_completion(caller, &bucket, &plan, preconditions(&request.conditions))?
         };
-        let completed = self.catalog.complete_upload(stamp(self, caller), &bucket, plan, completion).await;
+        let completed = self.complete_judged(caller, &bucket, plan, NewCompletion { judged, ..completion }).await;
         settle(intent, completed.is_ok());
-        let outcome = completed?.1;
+        let outcome = completed?;
         let modified = outcome.last_modified;
         let expiring = self.expiring(&bucket, key, size, &tags, modified).await;
         let stored = Stored { version: outcome.version, etag, checksum, encryption, modified, size, expiring };
@@ -258,7 +266,8 @@ impl Gateway {
             .map_err(|source| internal("sealing the manifest", source))?;
         let mut root = vec![Bytes::from(sealed.head)];
         root.extend(sealed.pages.into_iter().map(|page| Bytes::from(page.bytes)));
-        Ok(NewCompletion { etag: String::new(), checksums: Vec::new(), root, conditions })
+        let judged = JudgingEpoch::default();
+        Ok(NewCompletion { etag: String::new(), checksums: Vec::new(), root, conditions, judged })
     }
 
     /// Gives an upload up. Its parts are garbage from here on.

@@ -11,11 +11,12 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
 use super::notifications::Created;
+use super::rejudge::{Lies, Placed};
 use super::request::{Caller, ObjectHeaders, PutObject, Tags};
 use super::rows::{
     classify, content_headers, full_object, preconditions, row_tags, stored_checksum, with_manifest_head,
 };
-use super::writer::{Destination, Incoming, Written, stamp};
+use super::writer::{Destination, Incoming, Written, matter, stamp};
 use crate::catalog::{Bucket, NewObject, Preconditions, Protection, PutCommit};
 use crate::keys::KeyOwner;
 
@@ -86,7 +87,7 @@ impl Gateway {
         identity: &Identity<'_>,
         written: Written,
     ) -> Result<Stored, Error> {
-        let Written { pending, extent, part, mut pages, digested, ticketed } = written;
+        let Written { pending, extent, part, mut pages, digested, judged, ticketed } = written;
         let upload = to.upload.to_string();
         let owner = KeyOwner {
             tenant: &identity.bucket.owner,
@@ -121,9 +122,14 @@ impl Gateway {
             protection: identity.protection.clone(),
         };
         let (etag, size) = (object.etag.clone(), object.size);
-        let commit =
-            PutCommit { object, extent, pages: (0u32..).zip(pages).collect(), conditions: identity.conditions.clone() };
-        match self.catalog.commit_put(stamp(self, caller), &pending, commit).await {
+        let (matter, profile) = (matter(self, to), extent.profile);
+        let placed = Placed { caller, matter: &matter, data: to.data, lies: Lies::On(profile, &pages) };
+        let commit = |judged| {
+            let (object, extent, conditions) = (object.clone(), extent.clone(), identity.conditions.clone());
+            let commit = PutCommit { object, extent, pages: (0u32..).zip(pages.clone()).collect(), conditions, judged };
+            self.catalog.commit_put(stamp(self, caller), &pending, commit)
+        };
+        match self.commit_judged(judged, &placed, commit).await {
             Ok(outcome) => {
                 drop(ticketed.finish(OutcomeStatus::Completed, size, 200));
                 let encryption = identity.protection.encryption.clone();
@@ -141,7 +147,7 @@ impl Gateway {
                     tracing::warn!(request_id = %caller.request, %error, "an upload could not be abandoned");
                 }
                 drop(ticketed.finish(OutcomeStatus::Failed, size, 0));
-                Err(error.into())
+                Err(error)
             }
         }
     }

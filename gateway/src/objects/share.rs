@@ -7,6 +7,7 @@
 //! deleting either leaves the other readable, and deleting both shreds the data.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::Bytes;
 use domicile_compliance::Permit;
@@ -21,17 +22,18 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::notifications::Created;
 use super::put::Identity;
+use super::rejudge::{Lies, Placed};
 use super::request::{Caller, ChecksumAlgorithm};
 use super::rows::{content_headers, parts_count, row_tags, shown_algorithm, shown_checksum};
 use super::writer::stamp;
-use crate::catalog::{Encryption, NewObject, ObjectHead, ShareSource, SharingCopy};
+use crate::catalog::{Encryption, Extent, JudgingEpoch, NewObject, ObjectHead, ShareSource, SharingCopy};
 use crate::keys::KeyOwner;
 
 /// Pages of an extent that are read at once.
 const PAGES_AT_ONCE: u32 = 16;
 
 /// Segments that lie at the same nodes, in the same order, under the same code.
-type Layout = (CodeProfile, Vec<NodeId>);
+pub(super) type Layout = (CodeProfile, Vec<NodeId>);
 
 impl Gateway {
     /// Copies by sharing, if everything allows it. None: nothing was done, and the bytes are to be copied.
@@ -47,6 +49,7 @@ impl Gateway {
         }
         let region = self.config.region(&identity.bucket.region).and_then(|region| region.profile);
         let Some(layouts) = self.layouts(&source.head, region).await? else { return Ok(None) };
+        let judged = self.judging.law().epoch;
         let roster = self.directory.roster();
         let matter = Matter {
             operation: OperationKind::CopyObject,
@@ -73,7 +76,8 @@ impl Gateway {
         let read = self.authorize(caller, &read).await?;
         let scope = Scope { data: Some(source.head.data), ..Scope::default() };
         let intent = self.intend(caller, &matter, &permit, scope).await?;
-        let committed = self.commit_share(caller, source, identity).await;
+        let placed = Placed { caller, matter: &matter, data: source.head.data, lies: Lies::At(&layouts) };
+        let committed = self.commit_share(caller, source, identity, (judged, &placed)).await;
         let done = matches!(committed, Ok(Some(_)));
         settle(read, done);
         settle(intent, done);
@@ -105,19 +109,31 @@ impl Gateway {
             if demanded.is_some_and(|demanded| ![demanded, demanded.whole_copies()].contains(&profile)) {
                 return Ok(None);
             }
-            let mut pages = span.pages();
-            while !pages.is_empty() {
-                let end = pages.end.min(pages.start.saturating_add(PAGES_AT_ONCE));
-                for page in self.catalog.extent_pages(&span.extent, pages.start..end).await? {
-                    for segment in page.segments {
-                        let Some(profile) = profile_of(profile, segment.len()) else { return Ok(None) };
-                        layouts.insert((profile, segment.into_iter().map(|shard| shard.node).collect()));
-                    }
-                }
-                pages.start = end;
+            if !self.extent_layouts(&span.extent, span.pages(), &mut layouts).await? {
+                return Ok(None);
             }
         }
         Ok(Some(layouts))
+    }
+
+    /// Adds every way in which segments of those pages lie. Whether rows say it plainly.
+    pub(super) async fn extent_layouts(
+        &self,
+        extent: &Extent,
+        mut pages: Range<u32>,
+        layouts: &mut BTreeSet<Layout>,
+    ) -> Result<bool, Error> {
+        while !pages.is_empty() {
+            let end = pages.end.min(pages.start.saturating_add(PAGES_AT_ONCE));
+            for page in self.catalog.extent_pages(extent, pages.start..end).await? {
+                for segment in page.segments {
+                    let Some(profile) = profile_of(extent.profile, segment.len()) else { return Ok(false) };
+                    layouts.insert((profile, segment.into_iter().map(|shard| shard.node).collect()));
+                }
+            }
+            pages.start = end;
+        }
+        Ok(true)
     }
 
     async fn commit_share(
@@ -125,6 +141,7 @@ impl Gateway {
         caller: &Caller,
         source: &Source,
         identity: &Identity<'_>,
+        (judged, placed): (JudgingEpoch, &Placed<'_>),
     ) -> Result<Option<Stored>, Error> {
         let held = &source.head.object;
         let version = source.head.upload.to_string();
@@ -157,9 +174,12 @@ impl Gateway {
             protection: identity.protection.clone(),
         };
         let shared = ShareSource { bucket: source.bucket.clone(), key: source.key.clone(), head: source.head.clone() };
-        let copy = SharingCopy { object, upload, conditions: identity.conditions.clone() };
-        let outcome =
-            self.catalog.commit_sharing_copy(stamp(self, caller), identity.bucket, identity.key, shared, copy).await?;
+        let commit = |judged| {
+            let copy = SharingCopy { object: object.clone(), upload, conditions: identity.conditions.clone(), judged };
+            let stamp = stamp(self, caller);
+            self.catalog.commit_sharing_copy(stamp, identity.bucket, identity.key, shared.clone(), copy)
+        };
+        let outcome = self.commit_judged(judged, placed, commit).await?;
         let Some(outcome) = outcome else { return Ok(None) };
         let (modified, tags) = (outcome.last_modified, row_tags(identity.tags.clone()));
         let stored = Stored {
@@ -178,7 +198,7 @@ impl Gateway {
 }
 
 /// The code of a segment of so many shards in an extent of that code: a segment too short to be coded is stored in whole copies.
-fn profile_of(extent: CodeProfile, shards: usize) -> Option<CodeProfile> {
+pub(super) fn profile_of(extent: CodeProfile, shards: usize) -> Option<CodeProfile> {
     [extent, extent.whole_copies()].into_iter().find(|profile| profile.n() == shards)
 }
 
@@ -186,9 +206,14 @@ fn profile_of(extent: CodeProfile, shards: usize) -> Option<CodeProfile> {
 fn may_stay(roster: &Roster, permit: &Permit, random: [u8; 16], (profile, nodes): &Layout) -> bool {
     // The examination lets a held shard wait for a node that is away; a copy is acknowledged only when all can serve.
     let serves = |node| roster.get(node).is_some_and(|record| record.state == NodeState::Online);
+    nodes.iter().all(serves) && lies_lawfully(roster, permit, random, &(*profile, nodes.clone()))
+}
+
+/// Whether each shard of the segments lies where the law and the examination of placements let it lie, served or not.
+pub(super) fn lies_lawfully(roster: &Roster, permit: &Permit, random: [u8; 16], (profile, nodes): &Layout) -> bool {
     let seed = PlacementSeed::of_segment(&DataId::from_bytes(random), 0, 0);
     let held: Vec<HeldShard> = (0u8..).zip(nodes).map(|(shard, node)| HeldShard { shard, node: *node }).collect();
     let request = PlacementRequest::new(Some(*profile), seed, 0).holding(&held);
     let nothing_to_send = Plan { profile: *profile, shards: Vec::new() };
-    nodes.iter().all(serves) && check(roster, permit, &request, nothing_to_send).is_ok()
+    check(roster, permit, &request, nothing_to_send).is_ok()
 }

@@ -18,7 +18,7 @@ use super::gateway::Gateway;
 use super::intake::{BODY_BYTES_MAX, Intake, IntakeConfig, internal};
 use super::request::{BodyStream, Caller, ExpectedDigests};
 use super::sender::{SegmentSending, Whereabouts, too_few};
-use crate::catalog::{Bucket, Extent, ExtentId, ExtentPage, NewBody, Pending, Preconditions, Stamp};
+use crate::catalog::{Bucket, Extent, ExtentId, ExtentPage, JudgingEpoch, NewBody, Pending, Preconditions, Stamp};
 use crate::fleet::Ticketed;
 
 /// Segments that one intent covers. Longer bodies are judged and logged again, window by window.
@@ -62,6 +62,8 @@ pub(super) struct Written {
     pub(super) pages: Vec<ExtentPage>,
     /// Its digests, all claims checked.
     pub(super) digested: Digested,
+    /// By what its first segments were placed: what the commit must find in force, or all is judged again.
+    pub(super) judged: JudgingEpoch,
     /// The last window's intent: finished by the caller once the commit is known.
     pub(super) ticketed: Ticketed,
 }
@@ -128,6 +130,7 @@ struct Writer<'a> {
     gateway: &'a Gateway,
     to: &'a Destination<'a>,
     permit: Permit,
+    judged: JudgingEpoch,
     ticketed: Ticketed,
     window_left: u64,
     profile: CodeProfile,
@@ -139,6 +142,8 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     async fn open(gateway: &'a Gateway, to: &'a Destination<'a>, length: Option<u64>) -> Result<Self, Error> {
+        // Read before the question is asked: at worst, what was judged by the new law is judged by it again.
+        let judged = gateway.judging.law().epoch;
         let matter = matter(gateway, to);
         let permit = gateway.permit(to.caller, &matter).await?;
         let profile = profile(gateway, to, &permit)?;
@@ -150,6 +155,7 @@ impl<'a> Writer<'a> {
             gateway,
             to,
             permit,
+            judged,
             ticketed,
             window_left: segments,
             profile,
@@ -235,7 +241,8 @@ impl<'a> Writer<'a> {
             segments_per_page: segments_per_page(entry.profile()),
             profile: entry.profile(),
         };
-        Ok(Written { pending, extent, part, pages: self.pages, digested, ticketed: self.ticketed })
+        let (pages, judged, ticketed) = (self.pages, self.judged, self.ticketed);
+        Ok(Written { pending, extent, part, pages, digested, judged, ticketed })
     }
 
     /// Leaves what was sent to the sweeper. Whatever fails here, the pending row is found after the next start.
@@ -266,7 +273,7 @@ pub(super) fn stamp(gateway: &Gateway, caller: &Caller) -> Stamp {
     Stamp { now: gateway.clock.now(), request: caller.request }
 }
 
-fn matter<'a>(gateway: &Gateway, to: &'a Destination<'_>) -> Matter<'a> {
+pub(super) fn matter<'a>(gateway: &Gateway, to: &'a Destination<'_>) -> Matter<'a> {
     Matter {
         operation: to.operation,
         packs: to.packs,

@@ -195,7 +195,7 @@ fn new_object(size: u64, etag: &str) -> NewObject {
 /// A commit of a body of `size` bytes with all its pages.
 fn put_commit(pending: &Pending, size: u64, etag: &str, conditions: Preconditions) -> PutCommit {
     let extent = extent(pending.extent(), size);
-    PutCommit { object: new_object(size, etag), pages: pages(&extent), extent, conditions }
+    PutCommit { object: new_object(size, etag), pages: pages(&extent), extent, conditions, judged: JudgingEpoch::default() }
 }
 
 /// Every page of an extent, complete: the shards are named by extent, segment and position.

@@ -214,7 +214,7 @@ impl Run {
         match end {
             End::Commit => {
                 let etag = format!("part-{}", self.ledger.len());
-                let commit = PartCommit { extent, pages: Vec::new(), etag, checksums: Vec::new() };
+                let commit = PartCommit { extent, pages: Vec::new(), etag, checksums: Vec::new(), judged: JudgingEpoch::default() };
                 let part = world.catalog.commit_part(world.stamp(), &pending, commit).await.unwrap();
                 self.uploads[index].parts.insert(number, part);
             }

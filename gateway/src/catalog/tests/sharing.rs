@@ -22,7 +22,8 @@ impl World {
         let wrapped_key = Bytes::from(format!("wrapped for {to}"));
         let object = NewObject { etag: etag.to_owned(), wrapped_key, ..source.head.object.clone() };
         let upload = UploadId::from_bytes(self.id());
-        let copy = SharingCopy { object, upload, conditions: Preconditions::default() };
+        let copy =
+            SharingCopy { object, upload, conditions: Preconditions::default(), judged: JudgingEpoch::default() };
         self.catalog.commit_sharing_copy(self.stamp(), &self.bucket, &key(to), source.clone(), copy).await
     }
 
@@ -151,7 +152,7 @@ fn a_condition_that_does_not_hold_leaves_no_claim_behind() {
         let source = world.source("from").await;
         let conditions = Preconditions { if_none_match: Some(EtagMatch::Any), ..Preconditions::default() };
         let copy =
-            SharingCopy { object: source.head.object.clone(), upload: UploadId::from_bytes(world.id()), conditions };
+            SharingCopy { object: source.head.object.clone(), upload: UploadId::from_bytes(world.id()), conditions, judged: JudgingEpoch::default() };
         let refused = world.catalog.commit_sharing_copy(world.stamp(), &world.bucket, &key("to"), source, copy).await;
         assert!(matches!(refused, Err(CatalogError::PreconditionFailed)));
         assert_eq!((world.etag("to").await.as_deref(), world.rows(b'd').len()), (Some("e2"), 0));

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use domicile::catalog::{
-    Bucket, BucketId, Catalog, CatalogConfig, ContentHeaders, Extent, ExtentId, ExtentPage, ListQuery, ListStart,
-    NewBody, NewBucket, NewObject, Preconditions, PutCommit, ShardAt, Stamp,
+    Bucket, BucketId, Catalog, CatalogConfig, ContentHeaders, Extent, ExtentId, ExtentPage, JudgingEpoch, ListQuery,
+    ListStart, NewBody, NewBucket, NewObject, Preconditions, PutCommit, ShardAt, Stamp,
 };
 use domicile::clock::Clock;
 use domicile::state::{
@@ -194,7 +194,7 @@ async fn put(catalog: &Catalog, bucket: &Bucket, clock: Clock) -> Result<()> {
         packs: vec![PackId::parse("cn-data-export")?],
         protection: Default::default(),
     };
-    let commit = PutCommit { object, extent, pages: Vec::new(), conditions: none };
+    let commit = PutCommit { object, extent, pages: Vec::new(), conditions: none, judged: JudgingEpoch::default() };
     catalog.commit_put(stamp(clock), &pending, commit).await?;
     Ok(())
 }

@@ -53,14 +53,14 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let identity = IdentityKey::from_seed(&seed);
     let catalog = open_catalog(&config, clock)?;
     let stamp = Stamp { now: clock.now(), request: RequestId::from_bytes(clock.random()) };
-    let packs = open_packs(&config, &catalog, stamp).await?;
+    let law = open_packs(&config, &catalog, stamp).await?;
     let locator = Locator::open(&config.location_databases, config.place_overrides.clone(), clock.now())
         .context("the location databases cannot be opened")?;
     for warning in locator.stale(clock.now()) {
         tracing::warn!(%warning, "location databases");
     }
     let locator = Arc::new(locator);
-    let log = open_log(&config, &identity, &packs.law.lawbook, clock)?;
+    let log = open_log(&config, &identity, &law.lawbook, clock)?;
     let records = enrolment::take_over(&catalog, &log, &config.nodes, clock).await?;
     let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(&locator), clock));
     let nodes = NodeClient::new(&identity, config.listen.outbound, Arc::clone(&directory))?;
@@ -74,7 +74,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let gateway = Gateway::new(Parts {
         clock,
         identity: identity.id(),
-        judging: Judging::new(packs.law),
+        judging: Judging::new(law),
         locator,
         log: Arc::new(log),
         catalog,

@@ -10,6 +10,8 @@ pub mod entities;
 pub mod membership;
 mod ticketed;
 
+#[cfg(test)]
+pub(crate) use client::Wire;
 pub use client::{NodeClient, NodeError};
 pub use directory::{Directory, NodeStanding};
 pub use ticketed::Ticketed;

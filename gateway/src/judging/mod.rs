@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::catalog::JudgingEpoch;
 
-pub(crate) use packs::{Opened, open_packs};
+pub(crate) use packs::open_packs;
 pub use publish::{PackUpload, PublishError, Published};
 
 /// By what is judged at one moment.

@@ -17,16 +17,8 @@ use super::Law;
 /// The packs' file names, in the order of [`texts`].
 const NAMES: [&str; 4] = ["pack.toml", "rules.cedar", "cases.toml", "SOURCES.md"];
 
-/// The law at start.
-pub(crate) struct Opened {
-    /// What judges from the start.
-    pub(crate) law: Law,
-    /// Whether it is another law than that of the last run.
-    pub(crate) changed: bool,
-}
-
 /// Loads what is in force: the folder's packs, and those published before, which precede them.
-pub(crate) async fn open_packs(config: &Config, catalog: &Catalog, stamp: Stamp) -> anyhow::Result<Opened> {
+pub(crate) async fn open_packs(config: &Config, catalog: &Catalog, stamp: Stamp) -> anyhow::Result<Law> {
     let folder = Lawbook::load(&config.policies_dir).context("the packs cannot be loaded")?;
     let (epoch, known) = catalog.judging().await.context("the packs in force cannot be read")?;
     let published = known.as_ref().map(|known| known.published.clone()).unwrap_or_default();
@@ -38,8 +30,8 @@ pub(crate) async fn open_packs(config: &Config, catalog: &Catalog, stamp: Stamp)
     })?;
     check_regions(config, &lawbook)?;
     let in_force = InForce { packs: versions(&lawbook), published };
-    let (epoch, changed) = remember(catalog, stamp, epoch, known, in_force).await?;
-    Ok(Opened { law: Law { epoch, lawbook: lawbook.into() }, changed })
+    let epoch = remember(catalog, stamp, epoch, known, in_force).await?;
+    Ok(Law { epoch, lawbook: lawbook.into() })
 }
 
 /// Raises the epoch where the packs changed while no gateway ran.
@@ -49,13 +41,13 @@ async fn remember(
     epoch: JudgingEpoch,
     known: Option<InForce>,
     in_force: InForce,
-) -> anyhow::Result<(JudgingEpoch, bool)> {
+) -> anyhow::Result<JudgingEpoch> {
     match known {
-        Some(known) if known.packs == in_force.packs => Ok((epoch, false)),
-        Some(_) => Ok((catalog.advance_judging(stamp, Some(in_force)).await?, true)),
+        Some(known) if known.packs == in_force.packs => Ok(epoch),
+        Some(_) => Ok(catalog.advance_judging(stamp, Some(in_force)).await?),
         None => {
             catalog.remember_packs(in_force).await?;
-            Ok((epoch, false))
+            Ok(epoch)
         }
     }
 }

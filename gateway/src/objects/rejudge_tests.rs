@@ -283,7 +283,8 @@ async fn parts_from_before_a_change_of_law_are_judged_again_when_their_upload_is
     publish(gateway, pack("three", &[])).await;
     gateway.complete_upload(&caller(gateway), complete_request(&before)).await.unwrap();
     assert_eq!(read(gateway, &bucket, "whole").await.unwrap(), whole());
-    let hashes = [pack("one", &[]), pack("two", &[NO_STRAITS]), pack("three", &[])].map(|pack| (pack.hash(), false));
+    // What led to no commit has no entry of its own: the completion's says that it failed.
+    let hashes = [pack("one", &[]), pack("three", &[])].map(|pack| (pack.hash(), false));
     assert_eq!(decisions(gateway, OperationKind::UploadPart).await, hashes);
     fleet.stop().await;
 }

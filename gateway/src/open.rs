@@ -46,52 +46,46 @@ pub fn log_origin(gateway: &NodeId) -> String {
     format!("domicile.internal/log/{}", gateway.dns_label())
 }
 
+/// What a gateway stands on. Tests simulate it; everything above is the same.
+pub(crate) struct Ground {
+    /// Time and randomness.
+    pub(crate) clock: Clock,
+    /// Who the gateway is.
+    pub(crate) identity: IdentityKey,
+    /// Says where an address is.
+    pub(crate) locator: Arc<Locator>,
+    /// Over a store.
+    pub(crate) catalog: Catalog,
+    /// Bounds of the audit log.
+    pub(crate) log: LogLimits,
+}
+
+/// A gateway that answers, and nothing running beside it.
+pub(crate) struct Assembled {
+    /// The gateway.
+    pub(crate) gateway: Gateway,
+    records_epoch: u64,
+}
+
 /// Opens everything. Fails with what is wrong and what to do about it.
 pub async fn open(config: Config) -> anyhow::Result<Running> {
     let clock = Clock;
-    let seed = keys::read_secret(&config.data_dir.join("identity.key"), clock)?;
-    let identity = IdentityKey::from_seed(&seed);
+    let identity = IdentityKey::from_seed(&*keys::read_secret(&config.data_dir.join("identity.key"), clock)?);
     let catalog = open_catalog(&config, clock)?;
-    let stamp = Stamp { now: clock.now(), request: RequestId::from_bytes(clock.random()) };
-    let law = open_packs(&config, &catalog, stamp).await?;
     let locator = Locator::open(&config.location_databases, config.place_overrides.clone(), clock.now())
         .context("the location databases cannot be opened")?;
     for warning in locator.stale(clock.now()) {
         tracing::warn!(%warning, "location databases");
     }
-    let locator = Arc::new(locator);
-    let log = open_log(&config, &identity, &law.lawbook, clock)?;
-    let records = enrolment::take_over(&catalog, &log, &config.nodes, clock).await?;
-    let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(&locator), clock));
-    let nodes = NodeClient::new(&identity, config.listen.outbound, Arc::clone(&directory))?;
-    let swarm = start_swarm(&config, &identity, &directory)?;
-    let root = keys::read_secret(&config.data_dir.join("root.key"), clock)?;
-    let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&root, clock));
-    accounts.refresh(&catalog).await.context("the access keys cannot be read")?;
-    let keys = Keyring::open(&config.data_dir.join("root.key"), config.place, clock)?;
-    let hooks = Arc::new(Hooks::new(&config.webhooks)?);
-    let buffers = Arc::new(Semaphore::new(config.limits.buffer_bytes_max / 1024));
-    let gateway = Gateway::new(Parts {
-        clock,
-        identity: identity.id(),
-        judging: Judging::new(law),
-        locator,
-        log: Arc::new(log),
-        catalog,
-        directory: Arc::clone(&directory),
-        nodes,
-        accounts,
-        keys,
-        hooks,
-        access_logs: AccessLogs::new(),
-        pool: BufferPool::new(BUFFER_SHARDS * SHARD_BYTES_MAX, SPARE_BUFFERS),
-        buffers,
-        config,
-    });
+    let log = LogLimits { log_bytes_max: config.limits.log_bytes_max, ..LogLimits::default() };
+    let ground = Ground { clock, identity, locator: Arc::new(locator), catalog, log };
+    let Assembled { gateway, records_epoch } = assemble(config, &ground, |nodes| nodes).await?;
+    let directory = Arc::clone(&gateway.directory);
+    let swarm = start_swarm(&gateway.config, &ground.identity, &directory)?;
     let tasks = vec![
         tokio::spawn(membership::follow(swarm.clone(), Arc::clone(&directory), clock)),
         tokio::spawn(membership::admit_enrolled(swarm.clone(), Arc::clone(&directory))),
-        tokio::spawn(enrolment::follow(gateway.catalog.clone(), directory, records.epoch)),
+        tokio::spawn(enrolment::follow(gateway.catalog.clone(), directory, records_epoch)),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
@@ -108,6 +102,46 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     Ok(Running { gateway, swarm, tasks })
 }
 
+/// Puts a gateway together on `ground`; `connect` is given what it speaks to nodes with.
+pub(crate) async fn assemble(
+    config: Config,
+    ground: &Ground,
+    connect: impl FnOnce(NodeClient) -> NodeClient,
+) -> anyhow::Result<Assembled> {
+    let Ground { clock, identity, locator, catalog, log } = ground;
+    let clock = *clock;
+    let stamp = Stamp { now: clock.now(), request: RequestId::from_bytes(clock.random()) };
+    let law = open_packs(&config, catalog, stamp).await?;
+    let log = open_log(&config, identity, &law.lawbook, *log, clock)?;
+    let records = enrolment::take_over(catalog, &log, &config.nodes, clock).await?;
+    let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(locator), clock));
+    let nodes = connect(NodeClient::new(identity, config.listen.outbound, Arc::clone(&directory))?);
+    let root = keys::read_secret(&config.data_dir.join("root.key"), clock)?;
+    let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&root, clock));
+    accounts.refresh(catalog).await.context("the access keys cannot be read")?;
+    let keys = Keyring::open(&config.data_dir.join("root.key"), config.place, clock)?;
+    let hooks = Arc::new(Hooks::new(&config.webhooks)?);
+    let buffers = Arc::new(Semaphore::new(config.limits.buffer_bytes_max / 1024));
+    let gateway = Gateway::new(Parts {
+        clock,
+        identity: identity.id(),
+        judging: Judging::new(law),
+        locator: Arc::clone(locator),
+        log: Arc::new(log),
+        catalog: catalog.clone(),
+        directory,
+        nodes,
+        accounts,
+        keys,
+        hooks,
+        access_logs: AccessLogs::new(),
+        pool: BufferPool::new(BUFFER_SHARDS * SHARD_BYTES_MAX, SPARE_BUFFERS),
+        buffers,
+        config,
+    });
+    Ok(Assembled { gateway, records_epoch: records.epoch })
+}
+
 impl Running {
     /// Stops what runs beside the gateway and closes the log.
     pub async fn stop(self) {
@@ -121,10 +155,16 @@ impl Running {
     }
 }
 
-fn open_log(config: &Config, identity: &IdentityKey, lawbook: &Lawbook, clock: Clock) -> anyhow::Result<AuditLog> {
+fn open_log(
+    config: &Config,
+    identity: &IdentityKey,
+    lawbook: &Lawbook,
+    limits: LogLimits,
+    clock: Clock,
+) -> anyhow::Result<AuditLog> {
     let mut settings = LogConfig::new(&log_origin(&identity.id()), identity, Arc::new(move || clock.now()))?;
     settings.packs = lawbook.packs().map(|pack| pack.version().clone()).collect();
-    settings.limits = LogLimits { log_bytes_max: config.limits.log_bytes_max, ..LogLimits::default() };
+    settings.limits = limits;
     let (log, recovery) =
         AuditLog::open(&config.data_dir.join("log"), settings).context("the audit log cannot be opened")?;
     for (index, record) in &recovery.closed_intents {

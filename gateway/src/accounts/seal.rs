@@ -16,6 +16,7 @@ pub struct Seals {
     at_rest: Zeroizing<[u8; 32]>,
     tokens: Zeroizing<[u8; 32]>,
     session_secrets: Zeroizing<[u8; 32]>,
+    invitations: Zeroizing<[u8; 32]>,
     clock: Clock,
 }
 
@@ -28,8 +29,14 @@ impl Seals {
             at_rest: key("domicile 2026 access keys: secrets at rest"),
             tokens: key("domicile 2026 sessions: tokens"),
             session_secrets: key("domicile 2026 sessions: secrets"),
+            invitations: key("domicile 2026 invitations of nodes"),
             clock,
         }
+    }
+
+    /// What seals invitations of nodes.
+    pub(crate) fn invitations(&self) -> Zeroizing<[u8; 32]> {
+        self.invitations.clone()
     }
 
     /// A fresh secret access key.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod auth;
+mod fleet;
 mod identity;
 mod nodes;
 mod placement;
@@ -32,6 +33,14 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .app_data(web::Data::new(gateway.clone()))
             .route("/v1/health", web::get().to(nodes::health))
             .route("/v1/nodes", web::get().to(nodes::list))
+            .route("/v1/fleet", web::get().to(fleet::records))
+            .route("/v1/fleet/join", web::post().to(fleet::join))
+            .route("/v1/fleet/invitations", web::post().to(fleet::invite))
+            .route("/v1/fleet/invitations/{id}", web::delete().to(fleet::withdraw))
+            .route("/v1/fleet/requests/{node}/approve", web::post().to(fleet::approve))
+            .route("/v1/fleet/requests/{node}/reject", web::post().to(fleet::reject))
+            .route("/v1/fleet/entities", web::post().to(fleet::record_entity))
+            .route("/v1/fleet/nodes/{node}", web::post().to(fleet::change_node))
             .route("/v1/where", web::get().to(placement::find))
             .route("/v1/tenants", web::get().to(identity::tenants))
             .route("/v1/tenants", web::post().to(identity::create_tenant))
@@ -77,6 +86,8 @@ pub(crate) enum AdminError {
     BadRequest(String),
     #[error("{0}")]
     NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
     #[error("refused by law: {explanation} (log index {log_index})")]
     Denied { explanation: String, log_index: u64 },
     #[error("{0}")]
@@ -121,6 +132,7 @@ impl ResponseError for AdminError {
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Denied { .. } => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -351,3 +351,91 @@ pub struct NewRoleBody {
     #[serde(default)]
     pub places: Vec<String>,
 }
+
+/// Everything on record about operators and their nodes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FleetView {
+    /// Operators with their nodes.
+    pub operators: Vec<OperatorView>,
+    /// Legal entities.
+    pub entities: Vec<crate::fleet::entities::Entity>,
+    /// Nodes that ask to join, and those that were turned down.
+    pub requests: Vec<crate::catalog::RequestRow>,
+    /// Invitations.
+    pub invitations: Vec<crate::catalog::InvitationRow>,
+}
+
+/// An operator.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OperatorView {
+    /// Its name here.
+    pub operator: OperatorId,
+    /// Its legal entity.
+    pub party: domicile_types::PartyId,
+    /// Whom to write to.
+    pub contact: Option<String>,
+    /// Who really controls it, as it follows from the records.
+    pub controller: Option<ControllerId>,
+    /// Its nodes.
+    pub nodes: Vec<NodeRecordView>,
+    /// Where this comes from.
+    pub from: crate::fleet::entities::Source,
+}
+
+/// A node's record.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NodeRecordView {
+    /// Identity.
+    pub node: NodeId,
+    /// Declared place.
+    pub place: Place,
+    /// The building or data centre.
+    pub site: Option<String>,
+    /// Where its control plane listens.
+    pub swarm: Option<std::net::SocketAddr>,
+    /// Where this comes from.
+    pub from: crate::fleet::entities::Source,
+}
+
+/// `POST /v1/fleet/invitations`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteBody {
+    /// Whose node is invited.
+    pub operator: OperatorId,
+    /// For how long, in seconds.
+    pub seconds: u64,
+    /// Where the node sends its request: a URL without a path.
+    pub join: String,
+    /// Where nodes reach the gateway's control plane, if not where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<std::net::SocketAddr>,
+}
+
+/// An invitation, as it was made.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InvitationView {
+    /// Names it.
+    pub id: String,
+    /// Whose node is invited.
+    pub operator: OperatorId,
+    /// When it ends.
+    pub expires: UnixMillis,
+    /// What to give to the operator. Shown this once.
+    pub text: String,
+}
+
+/// `POST /v1/fleet/requests/{node}/reject`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectBody {
+    /// Why: the operator is told.
+    pub reason: String,
+}
+
+/// What the record of an entity reaches.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Operators whose nodes are judged by it from now on.
+    pub operators: Vec<OperatorId>,
+}

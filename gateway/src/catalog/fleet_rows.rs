@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use domicile_types::{NodeId, OperatorId};
+use domicile_types::{NodeId, OperatorId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::{Catalog, CatalogError, Stamp, keys};
 use crate::fleet::entities::{Enrolment, Entity, Operator};
+use crate::fleet::joining::{Application, Claims};
 use crate::state::{KeyRange, Order, Read, StoredRow, decode};
 
 /// One record.
@@ -21,6 +22,40 @@ pub enum FleetRecord {
     Operator(Operator),
     /// A node on the roster.
     Enrolment(Enrolment),
+    /// An invitation.
+    Invitation(InvitationRow),
+    /// A node that asks to join.
+    Request(RequestRow),
+}
+
+/// An invitation that was made. Its secret follows from its claims and is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvitationRow {
+    /// What it says.
+    pub claims: Claims,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// The node that used it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<NodeId>,
+}
+
+/// A node that asks to join, or was turned down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRow {
+    /// Which node.
+    pub node: NodeId,
+    /// Whose: as the invitation says.
+    pub operator: OperatorId,
+    /// The invitation's id.
+    pub invitation: String,
+    /// When the request came.
+    pub received: UnixMillis,
+    /// What it says.
+    pub application: Application,
+    /// Why it was turned down, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
 }
 
 /// The kinds of record.
@@ -32,6 +67,10 @@ pub enum FleetKind {
     Operator,
     /// [`FleetRecord::Enrolment`]
     Enrolment,
+    /// [`FleetRecord::Invitation`]
+    Invitation,
+    /// [`FleetRecord::Request`]
+    Request,
 }
 
 /// Names a record.
@@ -63,6 +102,10 @@ pub struct FleetRecords {
     pub operators: BTreeMap<OperatorId, Operator>,
     /// Nodes on the roster, by id.
     pub enrolments: BTreeMap<NodeId, Enrolment>,
+    /// Invitations, by id.
+    pub invitations: BTreeMap<String, InvitationRow>,
+    /// Nodes that ask to join or were turned down, by id.
+    pub requests: BTreeMap<NodeId, RequestRow>,
 }
 
 /// As it is stored: JSON, because it is small, skips what is absent, and is what the log's hash is of.
@@ -77,7 +120,7 @@ impl StoredRow for Sheet {
 /// Rows read at once.
 const PAGE: usize = 1_000;
 /// Records changed at once: a transaction writes a thousand rows at the most, the epoch's among them.
-pub(super) const EDITS_MAX: usize = 900;
+const EDITS_MAX: usize = 900;
 
 impl FleetRecord {
     /// Its name.
@@ -87,6 +130,8 @@ impl FleetRecord {
             Self::Entity(entity) => FleetName { kind: FleetKind::Entity, id: entity.id.to_string() },
             Self::Operator(operator) => FleetName { kind: FleetKind::Operator, id: operator.id.to_string() },
             Self::Enrolment(enrolment) => FleetName { kind: FleetKind::Enrolment, id: enrolment.node.to_string() },
+            Self::Invitation(row) => FleetName { kind: FleetKind::Invitation, id: row.claims.id.clone() },
+            Self::Request(row) => FleetName { kind: FleetKind::Request, id: row.node.to_string() },
         }
     }
 }
@@ -97,6 +142,8 @@ impl FleetName {
             FleetKind::Entity => b'e',
             FleetKind::Operator => b'o',
             FleetKind::Enrolment => b'n',
+            FleetKind::Invitation => b'i',
+            FleetKind::Request => b'j',
         };
         keys::fleet_record(kind, &self.id)
     }
@@ -108,6 +155,8 @@ impl FleetRecords {
             FleetRecord::Entity(entity) => self.entities.push(entity),
             FleetRecord::Operator(operator) => drop(self.operators.insert(operator.id.clone(), operator)),
             FleetRecord::Enrolment(enrolment) => drop(self.enrolments.insert(enrolment.node, enrolment)),
+            FleetRecord::Invitation(row) => drop(self.invitations.insert(row.claims.id.clone(), row)),
+            FleetRecord::Request(row) => drop(self.requests.insert(row.node, row)),
         }
     }
 }

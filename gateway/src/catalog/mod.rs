@@ -66,7 +66,7 @@ pub use delete::{Deleted, Deletion, Removed};
 pub use error::CatalogError;
 pub use expiry::{Due, Ending, Walk};
 pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
-pub use fleet_rows::{FleetEdit, FleetKind, FleetName, FleetRecord, FleetRecords};
+pub use fleet_rows::{FleetEdit, FleetKind, FleetName, FleetRecord, FleetRecords, InvitationRow, RequestRow};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
 pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
 pub use judging::{InForce, JudgingEpoch};

@@ -87,6 +87,11 @@ impl Admin {
         self.send(self.http.post(self.address(path))).await
     }
 
+    /// Where the gateway's admin API is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     fn address(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
@@ -106,7 +111,7 @@ impl Admin {
 }
 
 /// A client for the admin API, which is plain HTTP on a trusted network or behind a proxy that ends TLS.
-fn http_client() -> anyhow::Result<Client> {
+pub(super) fn http_client() -> anyhow::Result<Client> {
     let roots = rustls::RootCertStore::empty();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

@@ -4,7 +4,9 @@
 
 mod audit;
 mod client;
+mod fleet;
 mod identity;
+mod join;
 mod nodes;
 mod policy;
 mod serve;
@@ -39,11 +41,14 @@ enum Command {
         #[arg(long)]
         domain: Vec<String>,
     },
-    /// Runs a storage node until it is interrupted.
+    /// Runs a storage node until it is interrupted; or makes one join, or shows how it stands.
+    #[command(args_conflicts_with_subcommands = true)]
     Node {
         /// Its configuration, in TOML.
-        #[arg(long)]
-        config: PathBuf,
+        #[arg(long, required = true)]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        command: Option<join::NodeCommand>,
     },
     /// Runs two gateways and twenty nodes on this machine until it is interrupted.
     Demo {
@@ -107,6 +112,13 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Operators and their nodes: invites, approves, shows and changes their records.
+    Fleet {
+        #[command(subcommand)]
+        command: fleet::FleetCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Lists the enrolled nodes.
     Nodes {
         #[command(flatten)]
@@ -133,7 +145,9 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Gateway { config, domain } => serve::gateway(&config, domain).await,
-            Command::Node { config } => serve::node(&config).await,
+            Command::Node { command: Some(command), .. } => join::run(command).await,
+            Command::Node { config: Some(config), .. } => serve::node(&config).await,
+            Command::Node { .. } => anyhow::bail!("a node needs --config FILE; domicile node join makes one"),
             Command::Demo { data_dir, check, lifecycle_day_seconds } => {
                 demo::run(demo::Options { data_dir, check, lifecycle_day_seconds }).await
             }
@@ -144,6 +158,7 @@ impl Cli {
             Command::User { command, admin } => identity::user(command, &admin).await,
             Command::Key { command, admin } => identity::key(command, &admin).await,
             Command::Role { command, admin } => identity::role(command, &admin).await,
+            Command::Fleet { command, admin } => fleet::run(command, &admin).await,
             Command::Nodes { admin } => nodes::run(&admin).await,
         }
     }

@@ -7,7 +7,8 @@ use domicile_compliance::audit::{AppendError, AuditLog, Event};
 use domicile_types::{ControllerId, FleetChange, NodeId, OperatorId, Party, RequestId};
 
 use super::Directory;
-use super::entities::{Control, Day, Enrolment, Entity, Graph, Operator, Owner, RecordError, Source, record_hash};
+use super::entities::{Day, Enrolment, Entity, Graph, Operator, RecordError, Source, record_hash};
+use super::joining::entity;
 use crate::catalog::{Catalog, CatalogError, FleetEdit, FleetName, FleetRecord, FleetRecords, Stamp};
 use crate::clock::Clock;
 use crate::config::EnrolledNode;
@@ -153,25 +154,6 @@ impl Stated {
     }
 }
 
-fn entity(party: &Party, from: &Source) -> Entity {
-    let owner = |owner: &domicile_types::Ownership| Owner {
-        id: owner.owner.clone(),
-        place: owner.place,
-        share_basis_points: owner.share_basis_points,
-        from: from.clone(),
-    };
-    Entity {
-        id: party.id.clone(),
-        name: party.name.clone(),
-        incorporated: party.incorporated,
-        headquartered: party.headquartered,
-        certifications: party.certifications.clone(),
-        owners: party.owners.iter().map(owner).collect(),
-        controlled_by: party.controlled_by.clone().map(|id| Control { id, from: from.clone() }),
-        from: from.clone(),
-    }
-}
-
 /// Takes the configuration's nodes over as records, each logged before it counts, and returns all records.
 pub async fn take_over(
     catalog: &Catalog,
@@ -276,6 +258,7 @@ mod tests {
                 FleetEdit::Put(FleetRecord::Enrolment(enrolment)) => {
                     records.enrolments.insert(enrolment.node, enrolment);
                 }
+                FleetEdit::Put(_) => unreachable!("a configuration states neither invitations nor requests"),
                 FleetEdit::Remove(name) => drop(records.enrolments.remove(&NodeId::parse(&name.id).unwrap())),
             }
         }

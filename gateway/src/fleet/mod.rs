@@ -7,6 +7,7 @@ mod client;
 mod directory;
 pub mod enrolment;
 pub mod entities;
+pub mod joining;
 pub mod membership;
 mod ticketed;
 

@@ -20,6 +20,9 @@ pub mod digest;
 mod encryption;
 pub mod error;
 mod fetch;
+mod fleet;
+#[cfg(test)]
+mod fleet_tests;
 mod gateway;
 mod get;
 mod identity;
@@ -59,6 +62,7 @@ pub use cors::{CorsRule, CorsRules, CrossOrigin, names as header_names};
 pub use customer_key::{CustomerClaims, CustomerKey};
 pub use encryption::{DefaultEncryption, EncryptionClaims, SSE_KMS, SSE_S3};
 pub use error::{Denial, Error};
+pub use fleet::{JoinRefusal, NewInvitation, NodeChange};
 pub use gateway::{Gateway, Parts};
 pub(crate) use identity::follow as follow_identities;
 pub use identity::{AssumeRole, MadeKey, NewKey, NewRole, NewUser};

@@ -1,0 +1,142 @@
+//! Operators and their nodes: invitations, requests to join, approvals, records.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use domicile_types::NodeId;
+
+use super::auth::Bearer;
+use super::views::{FleetView, InvitationView, InviteBody, NodeRecordView, OperatorView, Recorded, RejectBody};
+use super::{AdminError, with_causes};
+use crate::config::Role;
+use crate::fleet::entities::Entity;
+use crate::fleet::joining::{JoinError, REQUEST_BYTES_MAX};
+use crate::objects::{Gateway, JoinRefusal, NewInvitation, NodeChange};
+
+type Answer = Result<HttpResponse, AdminError>;
+
+/// Who decides about the fleet.
+fn decider(request: &HttpRequest, gateway: &Gateway) -> Result<Bearer, AdminError> {
+    Bearer::of(request, gateway)?.require(&[Role::Officer], "officer, admin")
+}
+
+/// `GET /v1/fleet`: all records.
+pub(super) async fn records(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
+    Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;
+    let records = gateway.catalog.fleet().await.map_err(AdminError::internal)?;
+    let graph = records.graph();
+    let mut nodes: BTreeMap<_, Vec<NodeRecordView>> = BTreeMap::new();
+    for enrolment in records.enrolments.values() {
+        let view = NodeRecordView {
+            node: enrolment.node,
+            place: enrolment.place,
+            site: enrolment.site.clone(),
+            swarm: enrolment.swarm,
+            from: enrolment.from.clone(),
+        };
+        nodes.entry(enrolment.operator.clone()).or_default().push(view);
+    }
+    let operators = records.operators.values().map(|operator| OperatorView {
+        operator: operator.id.clone(),
+        party: operator.party.clone(),
+        contact: operator.contact.clone(),
+        controller: graph.controller(operator),
+        nodes: nodes.remove(&operator.id).unwrap_or_default(),
+        from: operator.from.clone(),
+    });
+    Ok(HttpResponse::Ok().json(FleetView {
+        operators: operators.collect(),
+        entities: records.entities.clone(),
+        requests: records.requests.values().cloned().collect(),
+        invitations: records.invitations.values().cloned().collect(),
+    }))
+}
+
+/// `POST /v1/fleet/join`: no token; the invitation is what counts.
+pub(super) async fn join(gateway: web::Data<Gateway>, mut payload: web::Payload) -> Answer {
+    let too_long = || JoinRefusal::from(JoinError::TooLong { what: "request", bytes_max: REQUEST_BYTES_MAX });
+    let mut body = Vec::new();
+    while let Some(piece) = futures::StreamExt::next(&mut payload).await {
+        let piece = piece.map_err(|error| AdminError::BadRequest(error.to_string()))?;
+        if body.len() + piece.len() > REQUEST_BYTES_MAX {
+            return Err(too_long().into());
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(HttpResponse::Accepted().json(gateway.take_join(&body).await?))
+}
+
+/// `POST /v1/fleet/invitations`: the text is in the answer, and never again.
+pub(super) async fn invite(request: HttpRequest, gateway: web::Data<Gateway>, body: web::Json<InviteBody>) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    let InviteBody { operator, seconds, join, swarm } = body.into_inner();
+    let new = NewInvitation { operator, millis: seconds.saturating_mul(1000), join, swarm };
+    let made = gateway.invite(bearer.caller(), new).await?;
+    Ok(HttpResponse::Created().json(InvitationView {
+        id: made.claims.id.clone(),
+        operator: made.claims.operator.clone(),
+        expires: made.claims.expires,
+        text: made.text(),
+    }))
+}
+
+/// `DELETE /v1/fleet/invitations/{id}`
+pub(super) async fn withdraw(request: HttpRequest, gateway: web::Data<Gateway>, id: web::Path<String>) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    gateway.withdraw_invitation(bearer.caller(), &id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /v1/fleet/requests/{node}/approve`
+pub(super) async fn approve(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    gateway.approve_node(bearer.caller(), &node).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /v1/fleet/requests/{node}/reject`
+pub(super) async fn reject(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    node: web::Path<NodeId>,
+    body: web::Json<RejectBody>,
+) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    gateway.reject_node(bearer.caller(), &node, &body.reason).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /v1/fleet/entities`: writes a legal entity's record, and says whose nodes are judged by it from now on.
+pub(super) async fn record_entity(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    body: web::Json<Entity>,
+) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    let operators = gateway.record_entity(bearer.caller(), body.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(Recorded { operators }))
+}
+
+/// `POST /v1/fleet/nodes/{node}`
+pub(super) async fn change_node(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    node: web::Path<NodeId>,
+    body: web::Json<NodeChange>,
+) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    gateway.change_node(bearer.caller(), &node, body.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+impl From<JoinRefusal> for AdminError {
+    fn from(refusal: JoinRefusal) -> Self {
+        match refusal {
+            JoinRefusal::Gateway(error) => error.into(),
+            JoinRefusal::Used | JoinRefusal::IdentityClash | JoinRefusal::Withdrawn => {
+                Self::Conflict(refusal.to_string())
+            }
+            refusal => Self::BadRequest(with_causes(&refusal)),
+        }
+    }
+}

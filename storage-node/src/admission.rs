@@ -125,8 +125,14 @@ impl Gateways {
         self.by_origin.values().map(|(id, verifier)| (*id, verifier.log()))
     }
 
-    /// Whether `text` is a ticket of the gateway at the other end of the connection, in force at `now`.
-    pub fn check(&self, text: Option<&str>, peer: &NodeId, now: UnixMillis) -> Result<VerifiedTicket, Refusal> {
+    /// Whether `text` is a ticket, in force at `now`, of the gateway at the other end of the connection, or of one that
+    /// names the peer there as its worker; and which gateway's it is.
+    pub fn check(
+        &self,
+        text: Option<&str>,
+        peer: &NodeId,
+        now: UnixMillis,
+    ) -> Result<(NodeId, VerifiedTicket), Refusal> {
         let text = text.ok_or_else(|| {
             refuse(RefusalCode::NoTicket, "no ticket: send the header domicile-ticket with the logged intent")
         })?;
@@ -142,7 +148,7 @@ impl Gateways {
                 format!("the ticket is of gateway {gateway} and names no worker {peer}, whose connection it came on");
             return Err(refuse(RefusalCode::NotTheGateway, message));
         }
-        Ok(verified)
+        Ok((*gateway, verified))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::identity::{IdentityError, load_or_create};
 use crate::identity_tls::{EnrolledPeers, TlsIdentityError, server_config};
 use crate::ledger::Ledger;
 use crate::node::{Node, NodeParts, Persona};
+use crate::repair::{ClientError, PeerClient};
 use crate::run_marker::{begin_run, end_run};
 use crate::store::{OpenError, Opened, StoreConfig};
 
@@ -56,6 +57,9 @@ pub enum NodeError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The client of other nodes.
+    #[error("no repairs can be done")]
+    Peers(#[from] ClientError),
     /// The control plane.
     #[error("the control plane does not start")]
     Swarm(#[from] SwarmError),
@@ -106,10 +110,12 @@ pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, Node
     let gateways = Gateways::new(config.enrolled_gateways()?, not_before)?;
     let ledger = Ledger::open(Arc::clone(&database), &gateways)?;
     let enrolled = EnrolledPeers::new(config.gateways.iter().map(|gateway| gateway.id));
-    let tls = server_config(&key, Arc::clone(&enrolled))?;
+    let tls = server_config(&key)?;
+    let outbound = Some(config.listen.ip()).filter(|ip| !ip.is_unspecified());
+    let peers = PeerClient::new(&key, outbound)?;
     let swarm = start_swarm(&config, &key)?;
     let persona = Persona { place: config.place, operator: config.operator, party: config.party };
-    let node = Arc::new(Node::new(NodeParts { key, persona, store, ledger, gateways, enrolled, clock }));
+    let node = Arc::new(Node::new(NodeParts { key, persona, store, ledger, gateways, enrolled, clock, peers }));
 
     let listen = |source| NodeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;

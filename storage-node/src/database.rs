@@ -3,6 +3,7 @@
 //! Writes are not synced one by one. A killed process loses none of them (the kernel has them); a power cut may lose the
 //! last second, after which [`Database::sync`] was due. What must survive a power cut stands in the segment files.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -149,6 +150,24 @@ impl Database {
         for row in self.db.iterator_cf(self.table(table)?, rocksdb::IteratorMode::Start) {
             let (key, value) = row?;
             visit(&key, &value).ok_or_else(|| table.bad_row())?;
+        }
+        Ok(())
+    }
+
+    /// Hands the rows of `table` from `from` on to `visit`, in key order, until it has enough; `None` from it is a row that does
+    /// not decode.
+    pub(crate) fn visit_from(
+        &self,
+        table: Table,
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Option<ControlFlow<()>>,
+    ) -> Result<(), DatabaseError> {
+        let mode = rocksdb::IteratorMode::From(from, rocksdb::Direction::Forward);
+        for row in self.db.iterator_cf(self.table(table)?, mode) {
+            let (key, value) = row?;
+            if visit(&key, &value).ok_or_else(|| table.bad_row())?.is_break() {
+                break;
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod counters;
 mod memory;
+mod pages;
 
 use std::collections::HashMap;
 use std::sync::Arc;

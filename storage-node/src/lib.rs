@@ -20,6 +20,7 @@ pub mod identity_tls;
 mod ledger;
 mod node;
 pub mod proof;
+mod repair;
 mod run_marker;
 pub mod store;
 
@@ -29,3 +30,4 @@ pub use crate::daemon::{NodeError, NodeFileError, RunningNode, run, run_file, st
 pub use crate::database::DatabaseError;
 pub use crate::identity::{IDENTITY_FILE, IdentityError, load_or_create};
 pub use crate::node::SOFTWARE;
+pub use crate::repair::ClientError;

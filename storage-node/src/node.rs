@@ -1,27 +1,39 @@
-//! The node itself, without its sockets: what a put, a get and a delete do, from ticket to receipt.
+//! The node itself, without its sockets: what a put, a get, a challenge and a delete do, from ticket to receipt.
+
+mod refusals;
+mod repairs;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domicile_chunker::BufferPool;
 use domicile_compliance::audit::{Clock, VerifiedTicket};
 use domicile_node_protocol::{
-    Announcement, ByteRange, CheckpointsSeen, NodeCondition, NodeStatus, ProtocolVersions, Receipt, ReceiptVerb,
-    Refusal, RefusalCode, ResolvedRange, SHARD_BYTES_MAX, SignedAnnouncement, SignedReceipt,
+    ByteRange, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, SHARD_BYTES_MAX, SignedReceipt,
 };
 use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admission::{Covered, Gateways, Verb, Wish, cover, leaf_of, present};
 use crate::identity_tls::EnrolledPeers;
-use crate::ledger::{Charge, ChargeError, Ledger};
+use crate::ledger::{Charge, Ledger};
 use crate::proof::slice_range;
-use crate::store::{DeleteError, Errand, IncomingError, PutError, ReadError, ShardStore, VerifiedShard};
+use crate::repair::PeerClient;
+use crate::store::{Errand, ShardStore, VerifiedShard};
+
+use self::refusals::{of_charge_error, of_delete_error, of_put_error, of_read_error, unavailable};
+
+pub(crate) use self::refusals::of_incoming_error;
+pub(crate) use self::repairs::AdmittedRepair;
 
 /// Shard bytes that may be on their way in at once; more must wait. Bounds the memory of a node.
 const INCOMING_BYTES_MAX: usize = 64 << 20;
 /// Reads from disk at once; more must wait.
 const READS_MAX: usize = 32;
+/// A buffer for shards that are rebuilt, kept from one repair to the next, in bytes.
+const REPAIR_BUFFER_BYTES: usize = 2 << 20;
 /// How long a request waits for its turn before it is sent elsewhere.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -48,6 +60,9 @@ pub(crate) struct Node {
     started: UnixMillis,
     incoming: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    repairs: Arc<Semaphore>,
+    peers: PeerClient,
+    buffers: Arc<BufferPool>,
 }
 
 /// What a [`Node`] is made of.
@@ -59,6 +74,7 @@ pub(crate) struct NodeParts {
     pub(crate) gateways: Gateways,
     pub(crate) enrolled: Arc<EnrolledPeers>,
     pub(crate) clock: Clock,
+    pub(crate) peers: PeerClient,
 }
 
 /// A request for one shard, from an enrolled peer.
@@ -73,8 +89,16 @@ pub(crate) struct ShardRequest<'a> {
     pub(crate) data: Option<DataId>,
 }
 
+/// A true ticket, and whose log it is of.
+struct Bearer {
+    gateway: NodeId,
+    ticket: VerifiedTicket,
+}
+
 /// A request whose ticket is true, fits, and is charged.
 pub(crate) struct Admitted {
+    /// Whose log the ticket is of; the peer may be its worker.
+    gateway: NodeId,
     peer: NodeId,
     cid: ShardCid,
     data: DataId,
@@ -113,12 +137,12 @@ impl Drop for Incoming {
         if self.stage == Stage::Storing {
             return;
         }
-        let Admitted { peer, cid, ticket, charged_bytes, .. } = &self.admitted;
+        let Admitted { gateway, peer, cid, ticket, charged_bytes, .. } = &self.admitted;
         if self.stage == Stage::Receiving {
             self.ledger.counters.refuse(RefusalCode::Incomplete);
             tracing::info!(code = %RefusalCode::Incomplete, %peer, shard = %cid, "the connection ended within a body");
         }
-        if let Err(error) = self.ledger.refund(*peer, ticket.index, *charged_bytes) {
+        if let Err(error) = self.ledger.refund(*gateway, ticket.index, *charged_bytes) {
             tracing::error!(%error, "cannot give a ticket's bytes back");
         }
     }
@@ -152,7 +176,7 @@ impl From<Refusal> for GetRefusal {
 
 impl Node {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { key, persona, store, ledger, gateways, enrolled, clock } = parts;
+        let NodeParts { key, persona, store, ledger, gateways, enrolled, clock, peers } = parts;
         let started = clock();
         Self {
             key,
@@ -165,6 +189,9 @@ impl Node {
             started,
             incoming: Arc::new(Semaphore::new(INCOMING_BYTES_MAX)),
             reads: Arc::new(Semaphore::new(READS_MAX)),
+            repairs: Arc::new(Semaphore::new(repairs::REPAIR_BYTES_MAX)),
+            peers,
+            buffers: Arc::new(BufferPool::new(REPAIR_BUFFER_BYTES, 1)),
         }
     }
 
@@ -272,50 +299,14 @@ impl Node {
         self.receipt(ReceiptVerb::Deleted, &admitted, bytes)
     }
 
-    pub(crate) fn status(&self) -> NodeStatus {
-        let (totals, counters) = (self.store.totals(), &self.ledger.counters);
-        NodeStatus {
-            v: NodeStatus::VERSION,
-            node: self.key.id(),
-            operator: self.persona.operator.clone(),
-            place: self.persona.place,
-            software: SOFTWARE.to_owned(),
-            started: self.started,
-            capacity_bytes: self.store.capacity_bytes(),
-            used_bytes: totals.used_bytes,
-            free_bytes: self.store.free_bytes(),
-            shards: totals.shards,
-            corrupt_shards: totals.corrupt_shards,
-            stored: counters.stored.count(),
-            served: counters.served.count(),
-            deleted: counters.deleted.count(),
-            refused: counters.refused(),
-            refused_handshakes: counters.refused_handshakes(self.enrolled.refused()),
-        }
+    /// Whether `peer` is one of its gateways.
+    pub(crate) fn serves(&self, peer: &NodeId) -> bool {
+        self.enrolled.contains(peer)
     }
 
-    pub(crate) fn checkpoints(&self) -> CheckpointsSeen {
-        CheckpointsSeen { v: 1, node: self.key.id(), checkpoints: self.ledger.checkpoints() }
-    }
-
-    pub(crate) fn announcement(&self, data_plane: std::net::SocketAddr) -> SignedAnnouncement {
-        let issued = (self.clock)();
-        let announcement = Announcement {
-            v: Announcement::VERSION,
-            node: self.key.id(),
-            operator: self.persona.operator.clone(),
-            party: self.persona.party.clone(),
-            place: self.persona.place,
-            data_plane,
-            capacity_bytes: self.store.capacity_bytes(),
-            free_bytes: self.store.free_bytes(),
-            condition: NodeCondition::Serving,
-            speaks: ProtocolVersions::SPOKEN,
-            software: SOFTWARE.to_owned(),
-            issued,
-            expires: issued.plus_millis(Announcement::LIFETIME_MILLIS),
-        };
-        SignedAnnouncement::sign(&announcement, &self.key)
+    /// Counts a peer that was turned away because it is not enrolled.
+    pub(crate) fn turn_away(&self) {
+        self.enrolled.refuse();
     }
 
     /// Counts a refusal and says it in the log.
@@ -339,27 +330,32 @@ impl Node {
     }
 
     /// From the ticket to the shard: is it true, is it this peer's, has its log one history, does it cover the wish?
-    fn admit(&self, request: &ShardRequest<'_>) -> Result<(VerifiedTicket, Covered), Refusal> {
-        let ticket = self.gateways.check(request.ticket, &request.peer, (self.clock)())?;
-        self.ledger.witness(request.peer, &ticket).map_err(of_charge_error)?;
+    fn admit(&self, request: &ShardRequest<'_>) -> Result<(Bearer, Covered), Refusal> {
+        let (gateway, ticket) = self.gateways.check(request.ticket, &request.peer, (self.clock)())?;
+        if gateway != request.peer && request.verb == Verb::Delete {
+            let message = "a worker fetches and stores: only the gateway itself drops what it has receipts for";
+            return Err(Refusal::new(RefusalCode::NotTheGateway, message));
+        }
+        self.ledger.witness(gateway, &ticket).map_err(of_charge_error)?;
         let (cid, place) = (&request.cid, &self.persona.place);
         let wish = Wish { verb: request.verb, cid, data: request.data.as_ref(), place };
         let covered = cover(ticket.intent(), &wish)?;
-        Ok((ticket, covered))
+        Ok((Bearer { gateway, ticket }, covered))
     }
 
     fn charge(
         &self,
         request: &ShardRequest<'_>,
-        ticket: VerifiedTicket,
+        bearer: Bearer,
         covered: Covered,
         bytes: u64,
     ) -> Result<Admitted, Refusal> {
+        let Bearer { gateway, ticket } = bearer;
         let text = request.ticket.unwrap_or_default();
-        let charge = Charge { gateway: request.peer, ticket: &ticket, text, bytes, now: (self.clock)() };
+        let charge = Charge { gateway, ticket: &ticket, text, bytes, now: (self.clock)() };
         self.ledger.charge(&charge).map_err(of_charge_error)?;
         let ShardRequest { peer, cid, .. } = *request;
-        Ok(Admitted { peer, cid, data: covered.data, ticket, charged_bytes: bytes })
+        Ok(Admitted { gateway, peer, cid, data: covered.data, ticket, charged_bytes: bytes })
     }
 
     async fn turn<T, E>(&self, turn: impl Future<Output = Result<T, E>>) -> Result<T, Refusal> {
@@ -370,7 +366,8 @@ impl Node {
     }
 
     fn errand(&self, admitted: &Admitted) -> Errand {
-        Errand { data: admitted.data, ticket: leaf_of(&admitted.ticket), now: (self.clock)() }
+        let Admitted { data, gateway, ticket, .. } = admitted;
+        Errand { data: *data, ticket: leaf_of(ticket), gateway: *gateway, now: (self.clock)() }
     }
 
     fn receipt(&self, verb: ReceiptVerb, admitted: &Admitted, bytes: u64) -> Result<SignedReceipt, Refusal> {
@@ -390,54 +387,4 @@ impl Node {
         }
         Ok(signed)
     }
-}
-
-/// A body that is no shard.
-pub(crate) fn of_incoming_error(error: &IncomingError) -> Refusal {
-    let code = match error {
-        IncomingError::TooLong { .. } => RefusalCode::TooLarge,
-        IncomingError::Empty => RefusalCode::BadRequest,
-        IncomingError::WrongBytes(_) => RefusalCode::WrongBytes,
-    };
-    Refusal::new(code, error.to_string())
-}
-
-fn of_put_error(error: &PutError) -> Refusal {
-    let code = match error {
-        PutError::Full => RefusalCode::Full,
-        PutError::Closed => RefusalCode::Unavailable,
-    };
-    Refusal::new(code, error.to_string())
-}
-
-fn of_delete_error(error: &DeleteError) -> Refusal {
-    let code = match error {
-        DeleteError::NotFound => RefusalCode::NotFound,
-        DeleteError::Full => RefusalCode::Full,
-        DeleteError::Closed => RefusalCode::Unavailable,
-    };
-    Refusal::new(code, error.to_string())
-}
-
-fn of_read_error(error: &ReadError) -> Refusal {
-    let code = match error {
-        ReadError::NotFound => RefusalCode::NotFound,
-        ReadError::OutOfRange { .. } => RefusalCode::BadRange,
-        ReadError::Corrupt | ReadError::Damaged { .. } => RefusalCode::Corrupt,
-        ReadError::Io(_) | ReadError::Index(_) => return unavailable(error),
-    };
-    Refusal::new(code, error.to_string())
-}
-
-fn of_charge_error(error: ChargeError) -> Refusal {
-    match error {
-        ChargeError::Refused(refusal) => refusal,
-        ChargeError::Database(error) => unavailable(&error),
-    }
-}
-
-/// A fault of this node: said in its log in full, to the peer only that it is so.
-fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refusal {
-    tracing::error!(error, "the node cannot serve a request");
-    Refusal::new(RefusalCode::Unavailable, "the node has a fault of its own: use another one; its log says more")
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domicile_node_protocol::{
-    ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, NodeStatus, RECEIPT_HEADER, REFUSAL_BYTES_MAX, Receipt,
-    ReceiptError, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt,
-    TICKET_HEADER, challenge_path, server_name, shard_path,
+    ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, HOLDINGS_PATH, Holdings, KeptTickets, NodeStatus,
+    RECEIPT_HEADER, REFUSAL_BYTES_MAX, REPAIRS_PATH, Receipt, ReceiptError, ReceiptVerb, Refusal, RefusalCode,
+    RepairDone, RepairJob, ResolvedRange, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt, TICKET_HEADER, TICKETS_PATH,
+    challenge_path, server_name, shard_path,
 };
 use domicile_placement::Assignment;
 use domicile_storage_node::identity_tls;
@@ -237,13 +238,43 @@ impl NodeClient {
         self.json(node, CHECKPOINTS_PATH).await
     }
 
+    /// What the node holds under this gateway's tickets, a page of it: `after` is the `next` of the page before.
+    pub async fn holdings(&self, node: NodeId, after: Option<&str>) -> Result<Holdings, NodeError> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.json(node, &format!("{HOLDINGS_PATH}{after}")).await
+    }
+
+    /// The tickets of this gateway's log that the node kept, a page of them: `after` is the `next` of the page before.
+    pub async fn kept_tickets(&self, node: NodeId, after: Option<u64>) -> Result<KeptTickets, NodeError> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.json(node, &format!("{TICKETS_PATH}{after}")).await
+    }
+
+    /// Has `worker`, which the ticket names as such, do a repair in this gateway's stead. Every receipt in the answer was
+    /// signed by the target's new holder for exactly that shard; a target whose receipt was not is given as failed.
+    pub async fn repair(&self, worker: NodeId, ticketed: &Ticketed, job: &RepairJob) -> Result<RepairDone, NodeError> {
+        let request = self.request(worker, Method::POST, REPAIRS_PATH)?.headers(ticket_headers(ticketed)).json(job);
+        let mut done: RepairDone = parse(worker, REPAIRS_PATH, self.send(worker, request).await?).await?;
+        if !done.shards.iter().map(|shard| shard.shard).eq(job.targets.iter().map(|target| target.shard)) {
+            let what = "a repair of other shards than were asked for".to_owned();
+            return Err(NodeError::OutsideProtocol { node: worker, what });
+        }
+        for (shard, target) in done.shards.iter_mut().zip(&job.targets) {
+            let Some(text) = &shard.receipt else { continue };
+            let receipt = SignedReceipt::from_wire(text).verify(&target.node);
+            let holds = receipt.is_ok_and(|receipt| {
+                receipt.verb == ReceiptVerb::Stored && receipt.cid == target.cid && receipt.data == job.data
+            });
+            if !holds {
+                shard.receipt = None;
+                shard.fault = Some("the worker gave a receipt that does not hold".to_owned());
+            }
+        }
+        Ok(done)
+    }
+
     async fn json<T: serde::de::DeserializeOwned>(&self, node: NodeId, path: &str) -> Result<T, NodeError> {
-        let response = self.send(node, self.request(node, Method::GET, path)?).await?;
-        let body = read_capped(node, response, STATUS_BYTES_MAX).await?;
-        serde_json::from_slice(&body).map_err(|error| NodeError::OutsideProtocol {
-            node,
-            what: format!("{path} is not what it should be: {error}"),
-        })
+        parse(node, path, self.send(node, self.request(node, Method::GET, path)?).await?).await
     }
 
     fn request(&self, node: NodeId, method: Method, path: &str) -> Result<RequestBuilder, NodeError> {
@@ -292,6 +323,13 @@ fn ticket_headers(ticketed: &Ticketed) -> HeaderMap {
     headers.insert(TICKET_HEADER, ticket.clone());
     headers.insert(DATA_HEADER, data.clone());
     headers
+}
+
+/// A body of JSON, of at most [`STATUS_BYTES_MAX`].
+async fn parse<T: serde::de::DeserializeOwned>(node: NodeId, path: &str, response: Response) -> Result<T, NodeError> {
+    let body = read_capped(node, response, STATUS_BYTES_MAX).await?;
+    serde_json::from_slice(&body)
+        .map_err(|error| NodeError::OutsideProtocol { node, what: format!("{path} is not what it should be: {error}") })
 }
 
 /// Reads a body of at most `bytes_max`; a longer one is outside the protocol.

@@ -3,24 +3,29 @@
 //! A request that is refused before its body was read has its body drained (a shard at the most), so that the connection
 //! stays usable and the peer reads the refusal instead of a reset.
 
+mod pages;
+mod peer;
+mod repairs;
 mod request;
 mod shards;
 
-use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::{Extensions, Server};
+use actix_web::dev::Server;
 use actix_web::http::StatusCode;
-use actix_web::rt::net::TcpStream;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use domicile_node_protocol::{CHALLENGES_PATH, CHECKPOINTS_PATH, Refusal, RefusalCode, SHARDS_PATH, STATUS_PATH};
-use domicile_types::{NodeId, ShardCid};
+use domicile_node_protocol::{
+    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, REPAIRS_PATH, Refusal, RefusalCode, SHARDS_PATH, STATUS_PATH,
+    TICKETS_PATH,
+};
+use domicile_types::ShardCid;
 use rustls::ServerConfig;
+use tokio::sync::Semaphore;
 
-use crate::identity_tls::certificate_identity;
+use self::peer::Peer;
 use crate::node::Node;
 
 /// Gateways keep their connections; one that is silent for so long has gone.
@@ -31,12 +36,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests may still run after the node was told to stop, in seconds.
 const SHUTDOWN_SECONDS_MAX: u64 = 10;
+/// Connections at once of peers that are not enrolled: workers of a gateway's repairs, and who takes himself for one.
+const STRANGERS_MAX: usize = 256;
 /// Connections at once, per thread.
 const CONNECTIONS_MAX: usize = 4096;
-
-/// The peer's identity, as the handshake proved it.
-#[derive(Debug, Clone, Copy)]
-struct Peer(NodeId);
 
 /// Serves `node` on `listener` until the returned server is stopped.
 pub(crate) fn serve(
@@ -45,10 +48,12 @@ pub(crate) fn serve(
     tls: ServerConfig,
     workers: usize,
 ) -> std::io::Result<Server> {
-    let data = web::Data::from(node);
+    let data = web::Data::from(Arc::clone(&node));
+    let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
+            .wrap(from_fn(peer::guard))
             .service(
                 web::resource(format!("{SHARDS_PATH}{{cid}}"))
                     .route(web::put().to(shards::put))
@@ -57,11 +62,14 @@ pub(crate) fn serve(
                     .default_service(web::to(no_such_verb)),
             )
             .route(&format!("{CHALLENGES_PATH}{{cid}}"), web::get().to(shards::challenge))
-            .route(STATUS_PATH, web::get().to(status))
-            .route(CHECKPOINTS_PATH, web::get().to(checkpoints))
+            .route(REPAIRS_PATH, web::post().to(repairs::repair))
+            .route(STATUS_PATH, web::get().to(pages::status))
+            .route(CHECKPOINTS_PATH, web::get().to(pages::checkpoints))
+            .route(HOLDINGS_PATH, web::get().to(pages::holdings))
+            .route(TICKETS_PATH, web::get().to(pages::tickets))
             .default_service(web::to(no_such_path))
     })
-    .on_connect(remember_peer)
+    .on_connect(move |connection, extensions| peer::remember(&node, &strangers, connection, extensions))
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
@@ -71,27 +79,6 @@ pub(crate) fn serve(
     .disable_signals()
     .listen_rustls_0_23(listener, tls)?;
     Ok(server.run())
-}
-
-/// Puts the identity of the peer where the handlers find it.
-fn remember_peer(connection: &dyn Any, extensions: &mut Extensions) {
-    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
-    let (socket, session) = stream.get_ref();
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "cannot turn Nagle's algorithm off");
-    }
-    let identity = session.peer_certificates().and_then(|chain| certificate_identity(chain.first()?).ok());
-    if let Some(peer) = identity {
-        extensions.insert(Peer(peer));
-    }
-}
-
-async fn status(node: web::Data<Node>) -> HttpResponse {
-    HttpResponse::Ok().json(node.status())
-}
-
-async fn checkpoints(node: web::Data<Node>) -> HttpResponse {
-    HttpResponse::Ok().json(node.checkpoints())
 }
 
 async fn no_such_path(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
@@ -106,7 +93,7 @@ async fn no_such_verb(request: HttpRequest, node: web::Data<Node>) -> HttpRespon
 
 /// Counts a refusal and answers it.
 fn refuse(node: &Node, request: &HttpRequest, shard: Option<&ShardCid>, refusal: &Refusal) -> HttpResponse {
-    let peer = request.conn_data::<Peer>().map(|peer| peer.0);
+    let peer = request.conn_data::<Peer>().map(Peer::id);
     node.note_refusal(refusal, peer, shard);
     let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).content_type("application/json").body(refusal.to_body())

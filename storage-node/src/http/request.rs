@@ -5,11 +5,13 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, RANGE};
 use actix_web::web;
-use domicile_node_protocol::{ByteRange, DATA_HEADER, Refusal, RefusalCode, SHARD_BYTES_MAX, TICKET_HEADER};
+use domicile_node_protocol::{
+    ByteRange, DATA_HEADER, Refusal, RefusalCode, SHARD_BYTES_MAX, STATUS_BYTES_MAX, TICKET_HEADER,
+};
 use domicile_types::{DataId, NodeId, ShardCid};
 use futures::StreamExt;
 
-use super::Peer;
+use super::peer::Peer;
 use crate::node::of_incoming_error;
 use crate::store::IncomingShard;
 
@@ -28,14 +30,37 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn parse(request: &HttpRequest) -> Result<Self, Refusal> {
-        let Some(Peer(peer)) = request.conn_data::<Peer>().copied() else {
-            return Err(Refusal::new(RefusalCode::NotTheGateway, "the connection shows no identity: use TLS with one"));
-        };
+        let peer = Peer::of(request)?;
         let cid = ShardCid::parse(request.match_info().get("cid").unwrap_or_default()).map_err(bad_request)?;
         let ticket = single(request, TICKET_HEADER)?.map(ToOwned::to_owned);
         let data = single(request, DATA_HEADER)?.map(DataId::parse).transpose().map_err(bad_request)?;
         Ok(Self { peer, cid, ticket, data })
     }
+}
+
+/// The header `domicile-ticket`.
+pub(super) fn ticket(request: &HttpRequest) -> Result<Option<&str>, Refusal> {
+    single(request, TICKET_HEADER)
+}
+
+/// A JSON body of at most [`STATUS_BYTES_MAX`] bytes.
+pub(super) async fn json<T: serde::de::DeserializeOwned>(body: &mut web::Payload) -> Result<T, Refusal> {
+    let mut bytes = Vec::new();
+    loop {
+        match tokio::time::timeout(PAUSE_MAX, body.next()).await {
+            Err(_) => return Err(Refusal::new(RefusalCode::Incomplete, "the body paused for too long")),
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(Refusal::new(RefusalCode::Incomplete, "the body broke off")),
+            Ok(Some(Ok(piece))) if bytes.len() + piece.len() > STATUS_BYTES_MAX => {
+                let message = format!("the body is longer than the {STATUS_BYTES_MAX} bytes allowed");
+                return Err(Refusal::new(RefusalCode::TooLarge, message));
+            }
+            Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece),
+        }
+    }
+    let malformed =
+        |error| Refusal::new(RefusalCode::BadRequest, format!("the body is not what it should be: {error}"));
+    serde_json::from_slice(&bytes).map_err(malformed)
 }
 
 /// The `Range` header. Unlike RFC 9110, which lets a server ignore what it does not understand: a gateway that asks for a

@@ -117,7 +117,7 @@ impl BatchBuffer {
 #[cfg(test)]
 mod tests {
     use domicile_node_protocol::LeafHash;
-    use domicile_types::{DataId, ShardCid, UnixMillis};
+    use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 
     use super::super::format::{RecordKind, crc32c};
     use super::*;
@@ -135,6 +135,7 @@ mod tests {
                 cid: ShardCid::of(&bytes),
                 data: DataId::from_bytes([1; 16]),
                 ticket: LeafHash::from_digest([2; 32]),
+                gateway: NodeId::from_public_key([3; 32]),
                 shard_bytes: u32::try_from(bytes.len()).unwrap(),
                 groups: vec![crc32c(&bytes)],
             };
@@ -168,6 +169,7 @@ mod tests {
             cid: ShardCid::of(&bytes),
             data: DataId::from_bytes([1; 16]),
             ticket: LeafHash::from_digest([2; 32]),
+            gateway: NodeId::from_public_key([3; 32]),
             shard_bytes: u32::try_from(bytes.len()).unwrap(),
             groups: vec![crc32c(&bytes)],
         };

@@ -2,7 +2,7 @@
 
 use crc_fast::{CrcAlgorithm, Digest, checksum};
 use domicile_node_protocol::LeafHash;
-use domicile_types::{DataId, ShardCid, UnixMillis};
+use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 
 /// The unit of O_DIRECT, in bytes: every offset and length that is written is a multiple of it.
 pub(crate) const BLOCK_BYTES: usize = 4096;
@@ -12,16 +12,16 @@ pub(crate) const BLOCK_BYTES_U64: u64 = 4096;
 /// of whole chunks, is checked without reading more than it asks for.
 pub(crate) const GROUP_BYTES: usize = 16_400;
 
-const FILE_MAGIC: &[u8; 8] = b"DOMSEG1\n";
+const FILE_MAGIC: &[u8; 8] = b"DOMSEG2\n";
 const BATCH_MAGIC: &[u8; 4] = b"DBAT";
 const RECORD_MAGIC: &[u8; 4] = b"DREC";
 /// Bytes of a batch before its first record.
 pub(crate) const BATCH_HEADER_BYTES: usize = 64;
 /// Bytes of a record before its group table.
-pub(crate) const RECORD_HEADER_BYTES: usize = 120;
+pub(crate) const RECORD_HEADER_BYTES: usize = 152;
 /// Where a header's checksum stands.
 const CRC_AT: usize = 40;
-const RECORD_CRC_AT: usize = 112;
+const RECORD_CRC_AT: usize = 144;
 
 /// Drawn at random when a store is made.
 pub(crate) type StoreId = [u8; 16];
@@ -151,6 +151,8 @@ pub(crate) enum RecordKind {
     Claimed,
     /// A data id refers to them no longer.
     Released,
+    /// The bytes are damaged and were given up; whoever refers to them still does.
+    Damaged,
 }
 
 /// A record without its payload.
@@ -162,6 +164,8 @@ pub(crate) struct RecordHeader {
     pub(crate) cid: ShardCid,
     pub(crate) data: DataId,
     pub(crate) ticket: LeafHash,
+    /// Whose log the ticket is of.
+    pub(crate) gateway: NodeId,
     /// Of the shard, whether its bytes follow or not.
     pub(crate) shard_bytes: u32,
     /// The group table: empty unless the kind is `Stored`.
@@ -177,11 +181,13 @@ impl RecordHeader {
             1 => RecordKind::Stored,
             2 => RecordKind::Claimed,
             3 => RecordKind::Released,
+            4 => RecordKind::Damaged,
             _ => return None,
         };
         let (sequence, time) = (fields.u64()?, UnixMillis(fields.u64()?));
         let (cid, data) = (ShardCid::from_digest(fields.take()?), DataId::from_bytes(fields.take()?));
         let ticket = LeafHash::from_digest(fields.take()?);
+        let gateway = NodeId::from_public_key(fields.take()?);
         let (shard_bytes, group_count, crc) = (fields.u32()?, fields.u32()?, fields.u32()?);
         if usize::try_from(group_count).ok()? != group_count_of(kind, shard_bytes)? {
             return None;
@@ -189,7 +195,7 @@ impl RecordHeader {
         let table_end = RECORD_HEADER_BYTES.checked_add(usize::try_from(group_count).ok()?.checked_mul(4)?)?;
         let table = bytes.get(RECORD_HEADER_BYTES..table_end)?;
         let groups = table.chunks_exact(4).filter_map(|entry| entry.try_into().ok().map(u32::from_le_bytes)).collect();
-        let header = Self { kind, sequence, time, cid, data, ticket, shard_bytes, groups };
+        let header = Self { kind, sequence, time, cid, data, ticket, gateway, shard_bytes, groups };
         (crc == header_crc(bytes.get(..RECORD_CRC_AT)?, table)).then_some(header)
     }
 
@@ -201,6 +207,7 @@ impl RecordHeader {
             RecordKind::Stored => 1,
             RecordKind::Claimed => 2,
             RecordKind::Released => 3,
+            RecordKind::Damaged => 4,
         };
         out.extend_from_slice(&[kind, 0, 0, 0]);
         out.extend_from_slice(&self.sequence.to_le_bytes());
@@ -208,6 +215,7 @@ impl RecordHeader {
         out.extend_from_slice(self.cid.digest());
         out.extend_from_slice(self.data.as_bytes());
         out.extend_from_slice(self.ticket.digest());
+        out.extend_from_slice(self.gateway.public_key());
         out.extend_from_slice(&self.shard_bytes.to_le_bytes());
         let table: Vec<u8> = self.groups.iter().flat_map(|crc| crc.to_le_bytes()).collect();
         out.extend_from_slice(&u32::try_from(self.groups.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -226,7 +234,7 @@ impl RecordHeader {
     pub(crate) fn payload_bytes(&self) -> usize {
         match self.kind {
             RecordKind::Stored => usize::try_from(self.shard_bytes).unwrap_or(usize::MAX),
-            RecordKind::Claimed | RecordKind::Released => 0,
+            RecordKind::Claimed | RecordKind::Released | RecordKind::Damaged => 0,
         }
     }
 
@@ -255,7 +263,7 @@ pub(crate) fn file_bytes(length: usize) -> u64 {
 fn group_count_of(kind: RecordKind, shard_bytes: u32) -> Option<usize> {
     match kind {
         RecordKind::Stored => Some(usize::try_from(shard_bytes).ok()?.div_ceil(GROUP_BYTES)),
-        RecordKind::Claimed | RecordKind::Released => Some(0),
+        RecordKind::Claimed | RecordKind::Released | RecordKind::Damaged => Some(0),
     }
 }
 
@@ -308,6 +316,7 @@ mod tests {
             cid: ShardCid::of(b"x"),
             data: DataId::from_bytes([5; 16]),
             ticket: LeafHash::from_digest([6; 32]),
+            gateway: NodeId::from_public_key([7; 32]),
             shard_bytes,
             groups: (0..u32::try_from(groups).unwrap()).collect(),
         }
@@ -343,13 +352,14 @@ mod tests {
             (RecordKind::Stored, 1),
             (RecordKind::Claimed, 9),
             (RecordKind::Released, 9),
+            (RecordKind::Damaged, 9),
         ] {
             let header = record(kind, shard_bytes);
             let mut bytes = Vec::new();
             header.encode(&mut bytes);
             assert_eq!(bytes.len(), header.header_bytes());
             assert_eq!(RecordHeader::decode(&bytes), Some(header));
-            for at in (0..116).chain(RECORD_HEADER_BYTES..bytes.len()) {
+            for at in (0..148).chain(RECORD_HEADER_BYTES..bytes.len()) {
                 let mut changed = bytes.clone();
                 changed[at] ^= 0x80;
                 assert_eq!(RecordHeader::decode(&changed), None, "{kind:?} byte {at}");

@@ -1,6 +1,7 @@
 //! What a record does to the index: one definition, for the writer, for replay and for rebuilding.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use domicile_types::{DataId, ShardCid};
@@ -63,6 +64,19 @@ impl Index {
     /// Reads every claim.
     pub(crate) fn each_claim(&self, mut visit: impl FnMut(&ClaimRow)) -> Result<(), DatabaseError> {
         self.database.visit(Table::Claims, |_, value| ClaimRow::decode(value).map(|row| visit(&row)))
+    }
+
+    /// Claims behind `after`, in the order of shard and data id, until `visit` says that it has enough.
+    pub(crate) fn claims_after(
+        &self,
+        after: Option<&(ShardCid, DataId)>,
+        mut visit: impl FnMut((ShardCid, DataId), ClaimRow) -> ControlFlow<()>,
+    ) -> Result<(), DatabaseError> {
+        // The first key behind `after`.
+        let from = after.map(|(cid, data)| [&ClaimRow::key(cid, data)[..], &[0]].concat()).unwrap_or_default();
+        self.database.visit_from(Table::Claims, &from, |key, value| {
+            Some(visit(ClaimRow::of_key(key)?, ClaimRow::decode(value)?))
+        })
     }
 
     pub(crate) fn store_id(&self) -> Result<Option<StoreId>, DatabaseError> {
@@ -146,6 +160,10 @@ impl Transaction {
             }
             RecordKind::Claimed => self.add_claim(record, place.file),
             RecordKind::Released => self.release(record),
+            RecordKind::Damaged => {
+                self.give_up_bytes(record, place)?;
+                self.add_claim(record, place.file)
+            }
         }
     }
 
@@ -179,17 +197,36 @@ impl Transaction {
         Ok(())
     }
 
-    fn add_claim(&mut self, record: &RecordHeader, file: u32) -> Result<(), DatabaseError> {
-        if self.claim(&record.cid, &record.data)?.is_some() {
-            return Ok(());
+    /// The bytes are known to be damaged and are not kept; the row stays, so that the shard is known to be corrupt.
+    fn give_up_bytes(&mut self, record: &RecordHeader, place: RecordPlace) -> Result<(), DatabaseError> {
+        let Some(row) = self.shard(&record.cid)?.cloned() else { return Err(Table::Shards.bad_row()) };
+        if row.state == ShardState::Live {
+            self.totals.corrupt_shards += 1;
         }
-        let Some(mut row) = self.shard(&record.cid)?.cloned() else {
-            return Err(Table::Shards.bad_row());
-        };
-        row.claims += 1;
-        self.shards.insert(record.cid, Some(row));
+        self.bury(&row)?;
+        self.file(place.file)?.live += 1;
+        let (sequence, file, payload_offset) = (record.sequence, place.file, place.payload_offset);
+        let lost = ShardRow { sequence, file, payload_offset, state: ShardState::Corrupt, groups: Vec::new(), ..row };
+        self.shards.insert(record.cid, Some(lost));
+        Ok(())
+    }
+
+    /// A claim that is there already is recorded in `file` from now on.
+    fn add_claim(&mut self, record: &RecordHeader, file: u32) -> Result<(), DatabaseError> {
+        match self.claim(&record.cid, &record.data)? {
+            Some(before) => {
+                let row = self.file(before.file)?;
+                row.live = row.live.saturating_sub(1);
+            }
+            None => {
+                let Some(mut row) = self.shard(&record.cid)?.cloned() else { return Err(Table::Shards.bad_row()) };
+                row.claims += 1;
+                self.shards.insert(record.cid, Some(row));
+            }
+        }
         self.file(file)?.live += 1;
-        let claim = ClaimRow { sequence: record.sequence, file, ticket: record.ticket, time: record.time };
+        let RecordHeader { sequence, ticket, gateway, time, .. } = *record;
+        let claim = ClaimRow { sequence, file, ticket, gateway, time };
         self.claims.insert((record.cid, record.data), Some(claim));
         Ok(())
     }
@@ -221,6 +258,9 @@ impl Transaction {
     fn bury(&mut self, row: &ShardRow) -> Result<(), DatabaseError> {
         let file = self.file(row.file)?;
         file.live = file.live.saturating_sub(1);
+        if !row.has_bytes() {
+            return Ok(());
+        }
         let end = row.payload_offset.saturating_add(u64::from(row.shard_bytes));
         self.dead.push(DeadBytes { file: row.file, start: row.payload_offset, end });
         Ok(())

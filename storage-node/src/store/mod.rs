@@ -11,6 +11,7 @@ mod batch;
 mod disk;
 mod files;
 mod format;
+mod holdings;
 mod incoming;
 mod index;
 mod open;
@@ -28,12 +29,13 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use domicile_node_protocol::{LeafHash, ResolvedRange};
-use domicile_types::{DataId, ShardCid, UnixMillis};
+use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::database::DatabaseError;
 
+pub use self::holdings::HoldingsPage;
 pub use self::incoming::{IncomingError, IncomingShard, VerifiedShard};
 pub use self::open::{Opened, StoreConfig, open};
 pub use self::read::ReadError;
@@ -68,6 +70,8 @@ pub struct Errand {
     pub data: DataId,
     /// Leaf hash of the ticket's intent.
     pub ticket: LeafHash,
+    /// Whose log the ticket is of.
+    pub gateway: NodeId,
     /// By the node's clock.
     pub now: UnixMillis,
 }
@@ -158,6 +162,11 @@ impl ShardStore {
         result
     }
 
+    /// What is stored under `gateway`'s tickets behind `after`, a page of it. Reads the index only; blocks on the disk.
+    pub fn holdings(&self, gateway: &NodeId, after: Option<(ShardCid, DataId)>) -> Result<HoldingsPage, DatabaseError> {
+        holdings::page(&self.index, gateway, after)
+    }
+
     /// Sums over the whole store, as of the last batch.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -202,6 +211,6 @@ impl Drop for ShardStore {
 
 impl From<Errand> for Note {
     fn from(errand: Errand) -> Self {
-        Self { data: errand.data, ticket: errand.ticket, time: errand.now }
+        Self { data: errand.data, ticket: errand.ticket, gateway: errand.gateway, time: errand.now }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of the index: fixed fields in little-endian order, no versions of their own (the index can be rebuilt).
 
 use domicile_node_protocol::LeafHash;
-use domicile_types::{DataId, ShardCid, UnixMillis};
+use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 
 use super::format::{Fields, StoreId};
 
@@ -34,6 +34,7 @@ pub(crate) struct ClaimRow {
     pub(crate) sequence: u64,
     pub(crate) file: u32,
     pub(crate) ticket: LeafHash,
+    pub(crate) gateway: NodeId,
     pub(crate) time: UnixMillis,
 }
 
@@ -76,6 +77,11 @@ pub struct Totals {
 }
 
 impl ShardRow {
+    /// Whether its bytes are in its file; they are not once they were given up as damaged.
+    pub(crate) fn has_bytes(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(32 + 4 * self.groups.len());
         out.extend_from_slice(&self.sequence.to_le_bytes());
@@ -113,14 +119,22 @@ impl ClaimRow {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let sequence = self.sequence.to_le_bytes();
         let (file, time) = (self.file.to_le_bytes(), self.time.0.to_le_bytes());
-        [&sequence[..], &file, self.ticket.digest(), &time].concat()
+        [&sequence[..], &file, self.ticket.digest(), self.gateway.public_key(), &time].concat()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let (sequence, file) = (fields.u64()?, fields.u32()?);
-        let (ticket, time) = (LeafHash::from_digest(fields.take()?), UnixMillis(fields.u64()?));
-        fields.end(Self { sequence, file, ticket, time })
+        let (ticket, gateway) = (LeafHash::from_digest(fields.take()?), NodeId::from_public_key(fields.take()?));
+        let time = UnixMillis(fields.u64()?);
+        fields.end(Self { sequence, file, ticket, gateway, time })
+    }
+
+    /// The claim that a key is of.
+    pub(crate) fn of_key(key: &[u8]) -> Option<(ShardCid, DataId)> {
+        let mut fields = Fields(key);
+        let (cid, data) = (ShardCid::from_digest(fields.take()?), DataId::from_bytes(fields.take()?));
+        fields.end((cid, data))
     }
 
     /// The key of a claim; its first 32 bytes are the key of the shard.
@@ -212,7 +226,8 @@ mod tests {
         };
         assert_eq!(ShardRow::decode(&shard.encode()), Some(shard.clone()));
         assert_eq!(ShardRow::decode(&shard.encode()[..shard.encode().len() - 1]), None);
-        let claim = ClaimRow { sequence: 1, file: 2, ticket: LeafHash::from_digest([3; 32]), time: UnixMillis(4) };
+        let (ticket, gateway) = (LeafHash::from_digest([3; 32]), NodeId::from_public_key([5; 32]));
+        let claim = ClaimRow { sequence: 1, file: 2, ticket, gateway, time: UnixMillis(4) };
         assert_eq!(ClaimRow::decode(&claim.encode()), Some(claim));
         let file = FileRow { live: 1, end: 2, punched: 3 };
         assert_eq!(FileRow::decode(&file.encode()), Some(file));

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use domicile_node_protocol::LeafHash;
-use domicile_types::{DataId, ShardCid, UnixMillis};
+use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,6 +48,7 @@ pub(crate) enum Request {
 pub(crate) struct Note {
     pub(crate) data: DataId,
     pub(crate) ticket: LeafHash,
+    pub(crate) gateway: NodeId,
     pub(crate) time: UnixMillis,
 }
 
@@ -253,6 +254,9 @@ impl Writer {
         if room == Room::ReleasesOnly {
             return Ok(Err(PutError::Full));
         }
+        // Replacing damaged bytes does not make the claim any younger.
+        let time = index.claim(&cid, &note.data)?.map_or(note.time, |claim| claim.time);
+        let note = Note { time, ..note };
         let kind = if sound { RecordKind::Claimed } else { RecordKind::Stored };
         let (groups, payload) = if sound { (Vec::new(), Payload::default()) } else { (groups, payload) };
         let record = self.record(kind, cid, note, bytes, groups);
@@ -281,8 +285,8 @@ impl Writer {
     }
 
     fn record(&self, kind: RecordKind, cid: ShardCid, note: Note, shard_bytes: u32, groups: Vec<u32>) -> RecordHeader {
-        let Note { data, ticket, time } = note;
-        RecordHeader { kind, sequence: self.next_sequence, time, cid, data, ticket, shard_bytes, groups }
+        let Note { data, ticket, gateway, time } = note;
+        RecordHeader { kind, sequence: self.next_sequence, time, cid, data, ticket, gateway, shard_bytes, groups }
     }
 
     fn push(&mut self, record: &RecordHeader, payload: &Payload, index: &mut Transaction) -> Result<(), StoreFault> {

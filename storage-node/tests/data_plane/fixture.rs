@@ -222,6 +222,13 @@ impl NodeClient {
         self.send(request.header("range", range)).await
     }
 
+    /// A page of JSON.
+    pub(crate) async fn page<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let answer = self.send(self.http.get(format!("{}{path}", self.base))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
     pub(crate) async fn delete(&self, ticket: &str, cid: &ShardCid) -> Answer {
         self.send(self.http.delete(self.url(cid)).header(TICKET_HEADER, ticket)).await
     }

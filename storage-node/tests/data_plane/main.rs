@@ -3,7 +3,9 @@
 mod challenges;
 mod fixture;
 mod killed;
+mod pages;
 mod refusals;
+mod repairs;
 mod speed;
 mod swarm;
 

@@ -89,7 +89,7 @@ async fn an_entry_that_is_no_allowed_intent_is_no_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_gateway_uses_its_own_tickets_and_strangers_do_not_even_connect() {
+async fn each_gateway_uses_its_own_tickets_and_strangers_are_turned_away() {
     let (one, other) = (TestGateway::new(1, "domicile.example/cn"), TestGateway::new(2, "domicile.example/cn-2"));
     let stranger = TestGateway::new(3, "domicile.example/stranger");
     let directory = tempfile::tempdir().unwrap();
@@ -106,8 +106,14 @@ async fn each_gateway_uses_its_own_tickets_and_strangers_do_not_even_connect() {
     assert_eq!(client.get(&strangers, &cid).await.refusal(), RefusalCode::UnknownLog);
 
     let uninvited = stranger.client(node.id(), node.address());
-    assert!(uninvited.http.get(uninvited.url(&cid)).send().await.is_err());
-    assert_eq!(client.status().await.refused_handshakes, 1);
+    for path in ["/v1/status", "/v1/checkpoints", "/v1/holdings", "/v1/tickets", "/v1/nothing"] {
+        let answer = uninvited.send(uninvited.http.get(format!("{}{path}", uninvited.base))).await;
+        assert_eq!(answer.refusal(), RefusalCode::NotTheGateway, "{path}");
+    }
+    assert_eq!(uninvited.get(&strangers, &cid).await.refusal(), RefusalCode::UnknownLog);
+    let stolen = one.ticket(&wanted(OperationKind::GetObject));
+    assert_eq!(uninvited.get(&stolen, &cid).await.refusal(), RefusalCode::NotTheGateway);
+    assert_eq!(client.status().await.refused_handshakes, 5);
     // And a gateway does not talk to a node with another key than the one it looks for.
     let mistaken = NodeClient::new(&one.key, stranger.key.id(), node.address());
     assert!(mistaken.http.get(mistaken.url(&cid)).send().await.is_err());

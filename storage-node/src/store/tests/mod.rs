@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use domicile_node_protocol::{LeafHash, ResolvedRange};
-use domicile_types::{DataId, ShardCid, UnixMillis};
+use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 use futures::executor::block_on;
 
 use super::open::open_on;
@@ -35,8 +35,17 @@ pub(crate) fn open(directory: &Path) -> ShardStore {
     open_at(directory).unwrap().store
 }
 
+pub(crate) fn gateway(seed: u8) -> NodeId {
+    NodeId::from_public_key([seed; 32])
+}
+
 pub(crate) fn errand(data: u8) -> Errand {
-    Errand { data: DataId::from_bytes([data; 16]), ticket: LeafHash::from_digest([9; 32]), now: UnixMillis(1_000) }
+    Errand {
+        data: DataId::from_bytes([data; 16]),
+        ticket: LeafHash::from_digest([9; 32]),
+        gateway: gateway(1),
+        now: UnixMillis(1_000),
+    }
 }
 
 pub(crate) fn data(data: u8) -> DataId {

@@ -268,14 +268,7 @@ async fn intend(
     key: Option<&str>,
     request: RequestId,
 ) -> Result<LoggedIntent, ExpireError> {
-    let matter = Matter {
-        operation,
-        packs: &bucket.packs,
-        classification: &bucket.classification,
-        bucket: Some(&bucket.name),
-        key,
-        nodes: Vec::new(),
-    };
+    let matter = Matter { key, ..Matter::of_bucket(operation, bucket) };
     let scope = Scope { epoch: lease.epoch(), ..Scope::default() };
     Ok(gateway.authorize_background(&bucket.owner, WORKER, request, &matter, scope).await?)
 }

@@ -3,15 +3,18 @@
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
 use domicile_compliance::{Circumstances, Permit};
 use domicile_types::{
-    Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, NodeId, OperationKind, PackId, Place,
-    RequestId, RuleRef, Salt, Subject, SubjectFacts, TenantId, Verdict,
+    Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, NodeId, ObjectKey,
+    OperationKind, PackId, Place, RequestId, RuleRef, Salt, Subject, SubjectFacts, TenantId, Verdict,
 };
 
+use super::bucket::settle;
 use super::error::{Denial, Error};
 use super::gateway::Gateway;
+use super::get::packs_of;
 use super::intake::internal;
 use super::limits::RoleScope;
 use super::request::Caller;
+use crate::catalog::{Bucket, ObjectHead};
 
 /// What is to be decided and logged, as far as the request says it.
 #[derive(Debug, Clone)]
@@ -28,6 +31,25 @@ pub(crate) struct Matter<'a> {
     pub(crate) key: Option<&'a str>,
     /// Nodes that might act.
     pub(crate) nodes: Vec<SubjectFacts>,
+}
+
+impl<'a> Matter<'a> {
+    /// About a bucket as such, under its own rules.
+    pub(crate) const fn of_bucket(operation: OperationKind, bucket: &'a Bucket) -> Self {
+        Self {
+            operation,
+            packs: bucket.packs.as_slice(),
+            classification: &bucket.classification,
+            bucket: Some(&bucket.name),
+            key: None,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// About one key of it, or all that begin so.
+    pub(crate) fn key(self, key: &'a str) -> Self {
+        Self { key: Some(key), ..self }
+    }
 }
 
 /// What the ticket is good for.
@@ -198,6 +220,38 @@ impl Gateway {
         self.intend(caller, matter, &permit, Scope::default()).await
     }
 
+    /// The same, for what is told or changed of an object without touching its bytes.
+    pub(super) async fn authorize_object(
+        &self,
+        caller: &Caller,
+        operation: OperationKind,
+        (bucket, head): (&Bucket, &ObjectHead),
+        key: &ObjectKey,
+    ) -> Result<LoggedIntent, Error> {
+        let packs = packs_of(bucket, head);
+        let classification = &head.object.classification;
+        let matter = Matter { packs: &packs, classification, ..Matter::of_bucket(operation, bucket).key(key.as_str()) };
+        self.authorize(caller, &matter).await
+    }
+
+    /// What the caller is told of something that cannot be done: why, if it may know that much. A reason tells of what is
+    /// stored, too.
+    pub(super) async fn refusal(&self, caller: &Caller, matter: &Matter<'_>, why: impl Into<Error>) -> Error {
+        or_why(self.authorize(caller, matter).await, why.into())
+    }
+
+    /// The same, where the reason is an object's.
+    pub(super) async fn object_refusal(
+        &self,
+        caller: &Caller,
+        operation: OperationKind,
+        found: (&Bucket, &ObjectHead),
+        key: &ObjectKey,
+        why: impl Into<Error>,
+    ) -> Error {
+        or_why(self.authorize_object(caller, operation, found, key).await, why.into())
+    }
+
     fn draft(
         &self,
         caller: &Caller,
@@ -226,6 +280,17 @@ impl Gateway {
             epoch: scope.epoch,
             worker: scope.worker,
         })
+    }
+}
+
+/// The reason, once it is logged that it was asked for.
+fn or_why(authorized: Result<LoggedIntent, Error>, why: Error) -> Error {
+    match authorized {
+        Ok(intent) => {
+            settle(intent, false);
+            why
+        }
+        Err(denied) => denied,
     }
 }
 

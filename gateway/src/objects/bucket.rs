@@ -115,7 +115,7 @@ impl Gateway {
     /// Deletes an empty bucket.
     pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<(), Error> {
         let bucket = self.bucket_for(caller, name, &Wants::new("s3:DeleteBucket")).await?;
-        let intent = self.authorize(caller, &about(OperationKind::DeleteBucket, &bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(OperationKind::DeleteBucket, &bucket)).await?;
         let deleted = self.catalog.delete_bucket(stamp(self, caller), &bucket).await;
         settle(intent, deleted.is_ok());
         Ok(deleted?)
@@ -148,7 +148,7 @@ impl Gateway {
     pub async fn set_bucket_tags(&self, caller: &Caller, name: &BucketName, tags: Tags) -> Result<(), Error> {
         let bucket = self.bucket_for(caller, name, &Wants::new("s3:PutBucketTagging")).await?;
         let classification = classify(&tags, &Classification::default())?;
-        let intent = self.authorize(caller, &about(OperationKind::ConfigureBucket, &bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(OperationKind::ConfigureBucket, &bucket)).await?;
         let set = self.catalog.set_bucket_tags(stamp(self, caller), &bucket, row_tags(tags), classification).await;
         settle(intent, set.is_ok());
         set?;
@@ -158,7 +158,7 @@ impl Gateway {
     /// Enables or suspends versioning.
     pub async fn set_versioning(&self, caller: &Caller, name: &BucketName, enabled: bool) -> Result<(), Error> {
         let bucket = self.bucket_for(caller, name, &Wants::new("s3:PutBucketVersioning")).await?;
-        let intent = self.authorize(caller, &about(OperationKind::ConfigureBucket, &bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(OperationKind::ConfigureBucket, &bucket)).await?;
         let set = self.catalog.set_versioning(&bucket, enabled).await;
         settle(intent, set.is_ok());
         Ok(set?)
@@ -178,7 +178,7 @@ impl Gateway {
         operation: OperationKind,
         bucket: &Bucket,
     ) -> Result<(), Error> {
-        let intent = self.authorize(caller, &about(operation, bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(operation, bucket)).await?;
         settle(intent, true);
         Ok(())
     }
@@ -188,18 +188,6 @@ impl Gateway {
 pub(crate) fn settle(intent: LoggedIntent, succeeded: bool) {
     let status = if succeeded { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
     drop(intent.finish(status, 0, if succeeded { 200 } else { 0 }));
-}
-
-/// A matter about a bucket as such.
-pub(super) fn about(operation: OperationKind, bucket: &Bucket) -> Matter<'_> {
-    Matter {
-        operation,
-        packs: &bucket.packs,
-        classification: &bucket.classification,
-        bucket: Some(&bucket.name),
-        key: None,
-        nodes: Vec::new(),
-    }
 }
 
 fn view(bucket: &Bucket) -> BucketView {

@@ -10,6 +10,7 @@ use domicile_types::{Classification, ObjectKey, OperationKind, PackId};
 
 use super::access::Wants;
 use super::answer::Stored;
+use super::authorize::Matter;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::get::packs_of;
@@ -70,11 +71,15 @@ impl Gateway {
             self.bucket_for(caller, &source.bucket.name, &wants).await?;
         }
         if source.bytes() > COPY_BYTES_MAX {
-            return Err(Error::EntityTooLarge { limit: COPY_BYTES_MAX });
+            let (operation, why) = (OperationKind::CopyObject, Error::EntityTooLarge { limit: COPY_BYTES_MAX });
+            return Err(self.object_refusal(caller, operation, (&source.bucket, &source.head), &source.key, why).await);
         }
         let object = &source.head.object;
         let tags = request.replace_tags.unwrap_or_else(|| shown_tags(&object.tags));
         let inherited = inherit(&object.classification, &bucket.classification);
+        let matter = Matter::of_bucket(OperationKind::CopyObject, &bucket).key(request.key.as_str());
+        let protection = Protection { acl, ..request.protection };
+        let protection = self.protected(caller, &matter, &bucket, protection).await?;
         let identity = Identity {
             bucket: &bucket,
             key: &request.key,
@@ -82,7 +87,7 @@ impl Gateway {
             classification: classify(&tags, &inherited)?,
             tags,
             packs: source.packs.clone(),
-            protection: self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?,
+            protection,
             conditions: preconditions(&request.conditions),
         };
         if let Some(stored) = self.share(caller, &source, &identity, request.checksum_algorithm).await? {
@@ -116,14 +121,12 @@ impl Gateway {
         let wants = Wants::new("s3:GetObject").key(&request.key).version(request.version).of_source();
         let (from, head) = self.row_for(caller, &request, &wants).await.map_err(of_marker)?;
         self.try_key(caller, &caller.encryption.source, &from, &request, &head).await?;
-        request.conditions.check(&head.object.etag, head.last_modified).map_err(|error| match error {
-            // A copy whose condition does not hold fails; there is nothing that the client has already.
-            Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
-            error => error,
-        })?;
-        let range = match request.range {
-            Some(range) => range.resolve_whole(head.object.size)?,
-            None => 0..head.object.size,
+        let range = match to_copy(&request, &head) {
+            Ok(range) => range,
+            Err(why) => {
+                let operation = OperationKind::CopyObject;
+                return Err(self.object_refusal(caller, operation, (&from, &head), &request.key, why).await);
+            }
         };
         let mut packs = packs_of(&from, &head);
         packs.extend(bucket.packs.iter().filter(|pack| !packs.contains(pack)).cloned().collect::<Vec<_>>());
@@ -142,6 +145,19 @@ impl Gateway {
             head: source.head.clone(),
         };
         self.read_object(reading, source.range.clone()).await
+    }
+}
+
+/// What of the source is to be copied, if the request's conditions hold.
+fn to_copy(request: &GetObject, head: &ObjectHead) -> Result<Range<u64>, Error> {
+    request.conditions.check(&head.object.etag, head.last_modified).map_err(|error| match error {
+        // A copy whose condition does not hold fails; there is nothing that the client has already.
+        Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
+        error => error,
+    })?;
+    match request.range {
+        Some(range) => range.resolve_whole(head.object.size),
+        None => Ok(0..head.object.size),
     }
 }
 

@@ -6,7 +6,8 @@
 use domicile_types::{BucketName, OperationKind};
 use serde::{Deserialize, Serialize};
 
-use super::bucket::{about, settle};
+use super::authorize::Matter;
+use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::Caller;
@@ -161,7 +162,7 @@ impl Gateway {
             Err(error) => return Err(error.into()),
         };
         let Some(rules) = self.catalog.setting(&bucket, Setting::Cors).await? else { return Ok(None) };
-        match self.authorize(caller, &about(OperationKind::HeadBucket, &bucket)).await {
+        match self.authorize(caller, &Matter::of_bucket(OperationKind::HeadBucket, &bucket)).await {
             Ok(intent) => settle(intent, true),
             Err(Error::Denied(_)) => return Ok(None),
             Err(error) => return Err(error),

@@ -38,14 +38,7 @@ impl Gateway {
             [only] => Some(only.key.as_str()),
             _ => None,
         };
-        let matter = Matter {
-            operation: OperationKind::DeleteObject,
-            packs: &bucket.packs,
-            classification: &bucket.classification,
-            bucket: Some(&bucket.name),
-            key,
-            nodes: Vec::new(),
-        };
+        let matter = Matter { key, ..Matter::of_bucket(OperationKind::DeleteObject, bucket) };
         let intent = self.authorize(caller, &matter).await?;
         let mut deletions = Vec::with_capacity(targets.len());
         for (target, _) in targets.iter().zip(&allowed).filter(|(_, allowed)| **allowed) {

@@ -20,9 +20,15 @@ impl Gateway {
     /// Begins to read an object, or a range of it. What is decided: the requester's place may retrieve, and every holder relay.
     pub async fn get_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectRead, Error> {
         let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
-        request.conditions.check(&head.object.etag, head.last_modified)?;
         self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
-        let Piece { range, partial, checksum } = self.piece(&request, &head).await?;
+        let Piece { range, partial, checksum } = match self.wanted(&request, &head).await {
+            Ok(piece) => piece,
+            // That it has not changed, or how long it is, tells of the object: whoever may not query is not told.
+            Err(why) => {
+                let operation = OperationKind::HeadObject;
+                return Err(self.object_refusal(caller, operation, (&bucket, &head), &request.key, why).await);
+            }
+        };
         let object = self.seen(&bucket, &request, &head).await;
         let reading = Reading {
             caller: caller.clone(),
@@ -39,21 +45,18 @@ impl Gateway {
     /// What GetObject would answer, without the bytes.
     pub async fn head_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectHead, Error> {
         let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
-        let packs = packs_of(&bucket, &head);
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &packs,
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(request.key.as_str()),
-            nodes: Vec::new(),
-        };
-        settle(self.authorize(caller, &matter).await?, true);
+        let operation = OperationKind::HeadObject;
+        settle(self.authorize_object(caller, operation, (&bucket, &head), &request.key).await?, true);
         self.try_key(caller, &caller.encryption.customer, &bucket, &request, &head).await?;
-        request.conditions.check(&head.object.etag, head.last_modified)?;
-        let Piece { range, partial, checksum } = self.piece(&request, &head).await?;
+        let Piece { range, partial, checksum } = self.wanted(&request, &head).await?;
         let object = self.seen(&bucket, &request, &head).await;
         Ok(ObjectHead { object, range, partial, part_checksum: checksum })
+    }
+
+    /// What of the object is to be read, if the request's conditions hold.
+    async fn wanted(&self, request: &GetObject, head: &catalog::ObjectHead) -> Result<Piece, Error> {
+        request.conditions.check(&head.object.etag, head.last_modified)?;
+        self.piece(request, head).await
     }
 
     /// What a reader is shown of a version.
@@ -114,16 +117,7 @@ impl Gateway {
             .and_then(|wrapping| self.data_key(&owner, &wrapping, &head.object.wrapped_key));
         let Err(error) = opened else { return Ok(()) };
         // That it takes another key tells of the object: whoever may not query is not told.
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &packs_of(bucket, head),
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(request.key.as_str()),
-            nodes: Vec::new(),
-        };
-        settle(self.authorize(caller, &matter).await?, false);
-        Err(error)
+        Err(self.object_refusal(caller, OperationKind::HeadObject, (bucket, head), &request.key, error).await)
     }
 
     /// That a key does not exist tells of the bucket's contents, too: whoever may not query is not told.
@@ -134,14 +128,7 @@ impl Gateway {
         request: &GetObject,
         absence: CatalogError,
     ) -> Result<(Bucket, catalog::ObjectHead), Error> {
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &bucket.packs,
-            classification: &bucket.classification,
-            bucket: Some(&bucket.name),
-            key: Some(request.key.as_str()),
-            nodes: Vec::new(),
-        };
+        let matter = Matter::of_bucket(OperationKind::HeadObject, bucket).key(request.key.as_str());
         settle(self.authorize(caller, &matter).await?, false);
         // Nor is whoever may not list the bucket's keys.
         self.may_list(caller, &bucket.name, &request.key).await?;

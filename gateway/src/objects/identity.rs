@@ -172,14 +172,7 @@ impl Gateway {
         let role = role.ok_or_else(|| Error::BeyondLimits("there is no such role for this access key".to_owned()))?;
         let bucket = BucketName::parse(&role.bucket).map_err(|error| internal("reading a role", error))?;
         let bucket = self.catalog.bucket(&bucket).await?;
-        let matter = Matter {
-            operation: OperationKind::Administer,
-            packs: &bucket.packs,
-            classification: &bucket.classification,
-            bucket: Some(&bucket.name),
-            key: Some(&role.prefix),
-            nodes: Vec::new(),
-        };
+        let matter = Matter::of_bucket(OperationKind::Administer, &bucket).key(&role.prefix);
         let scope = scope_of(&role)?;
         let permit = self.permit(caller, &matter).await?;
         let located = self.locate(caller);

@@ -17,14 +17,7 @@ impl Gateway {
     pub async fn list_objects(&self, caller: &Caller, request: ListObjects) -> Result<ObjectPage, Error> {
         let bucket =
             self.bucket_for(caller, &request.bucket, &Wants::new("s3:ListBucket").prefix(&request.prefix)).await?;
-        let matter = Matter {
-            operation: OperationKind::ListObjects,
-            packs: &bucket.packs,
-            classification: &bucket.classification,
-            bucket: Some(&bucket.name),
-            key: Some(&request.prefix),
-            nodes: Vec::new(),
-        };
+        let matter = Matter::of_bucket(OperationKind::ListObjects, &bucket).key(&request.prefix);
         let intent = self.authorize(caller, &matter).await?;
         if request.keys_max == 0 {
             settle(intent, true);
@@ -51,14 +44,7 @@ impl Gateway {
         let bucket = self
             .bucket_for(caller, &request.bucket, &Wants::new("s3:ListBucketMultipartUploads").prefix(&request.prefix))
             .await?;
-        let matter = Matter {
-            operation: OperationKind::ListUploads,
-            packs: &bucket.packs,
-            classification: &bucket.classification,
-            bucket: Some(&bucket.name),
-            key: Some(&request.prefix),
-            nodes: Vec::new(),
-        };
+        let matter = Matter::of_bucket(OperationKind::ListUploads, &bucket).key(&request.prefix);
         let intent = self.authorize(caller, &matter).await?;
         let query = ListUploadsQuery {
             prefix: request.prefix.clone(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use domicile_chunker::{NewManifest, PartEntry, SealId, seal_multipart, seal_part};
-use domicile_types::{Classification, DataId, OperationKind, PackId, UploadId};
+use domicile_types::{DataId, OperationKind, PackId, UploadId};
 
 use super::access::Wants;
 use super::answer::{PartPage, Stored, StoredChecksum, UploadCreated};
@@ -41,11 +41,12 @@ impl Gateway {
         let (bucket, acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
         let stated = request.protection.lock.retention;
-        let mut protection = self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?;
+        let matter = Matter::of_bucket(OperationKind::CreateMultipartUpload, &bucket).key(request.key.as_str());
+        let matter = Matter { classification: &classification, ..matter };
+        let protection = Protection { acl, ..request.protection };
+        let mut protection = self.protected(caller, &matter, &bucket, protection).await?;
         // The bucket's default counts from when there is a version to keep: from the completion.
         protection.lock.retention = stated;
-        let operation = OperationKind::CreateMultipartUpload;
-        let matter = about(operation, &bucket, &bucket.packs, &classification, Some(request.key.as_str()));
         let permit = self.permit(caller, &matter).await?;
         let intent = self.intend(caller, &matter, &permit, super::authorize::Scope::default()).await?;
         let upload = UploadId::from_bytes(upload_id(self));
@@ -102,12 +103,16 @@ impl Gateway {
         body: PartBody,
     ) -> Result<Stored, Error> {
         let number = part_number(number)?;
-        let row = self.catalog.upload(bucket, &upload.key, upload.upload).await?;
+        let matter = Matter::of_bucket(operation, bucket).key(upload.key.as_str());
+        let row = match self.catalog.upload(bucket, &upload.key, upload.upload).await {
+            Ok(row) => row,
+            Err(why) => return Err(self.refusal(caller, &matter, why).await),
+        };
+        let matter = Matter { packs: &row.new.packs, classification: &row.new.classification, ..matter };
         let PartBody { mut incoming, packs } = body;
         if packs.iter().any(|pack| !row.new.packs.contains(pack)) {
-            return Err(Error::InvalidRequest(
-                "the source obeys packs that the upload was not created under: copy the object whole".to_owned(),
-            ));
+            let why = "the source obeys packs that the upload was not created under: copy the object whole";
+            return Err(self.refusal(caller, &matter, Error::InvalidRequest(why.to_owned())).await);
         }
         if incoming.expected.algorithm.is_none() {
             incoming.expected.algorithm = row.new.checksum.map(|(algorithm, _)| shown_algorithm(algorithm));
@@ -115,8 +120,13 @@ impl Gateway {
         let version = upload.upload.to_string();
         let owner = KeyOwner { tenant: &bucket.owner, bucket: &bucket.name, key: &upload.key, version: &version };
         let encryption = row.new.protection.encryption.clone();
-        let wrapping = self.wrapping(&encryption, &caller.encryption.customer)?;
-        let data_key = self.data_key(&owner, &wrapping, &row.new.wrapped_key)?;
+        let opened = self
+            .wrapping(&encryption, &caller.encryption.customer)
+            .and_then(|wrapping| self.data_key(&owner, &wrapping, &row.new.wrapped_key));
+        let data_key = match opened {
+            Ok(data_key) => data_key,
+            Err(why) => return Err(self.refusal(caller, &matter, why).await),
+        };
         let to = Destination {
             caller,
             bucket,
@@ -191,12 +201,11 @@ impl Gateway {
         let UploadRef { key, upload, .. } = &request.upload;
         let judged = self.judging.law().epoch;
         let requested = request.parts.iter().map(requested_part).collect::<Result<Vec<_>, _>>()?;
-        let mut plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await? {
-            PlannedCompletion::Ready(plan) => *plan,
-            PlannedCompletion::Completed(done) => {
-                let packs = &bucket.packs;
-                let operation = OperationKind::CompleteMultipartUpload;
-                let matter = about(operation, &bucket, packs, &bucket.classification, Some(key.as_str()));
+        let matter = Matter::of_bucket(OperationKind::CompleteMultipartUpload, &bucket).key(key.as_str());
+        let mut plan = match self.catalog.plan_completion(&bucket, key, *upload, requested).await {
+            Err(why) => return Err(self.refusal(caller, &matter, why).await),
+            Ok(PlannedCompletion::Ready(plan)) => *plan,
+            Ok(PlannedCompletion::Completed(done)) => {
                 settle(self.authorize(caller, &matter).await?, true);
                 return Ok(Stored {
                     version: done.version,
@@ -212,14 +221,12 @@ impl Gateway {
         if bucket.object_lock && plan.upload.new.protection.lock.retention.is_none() {
             plan.upload.new.protection.lock.retention = self.default_retention(&bucket).await?;
         }
-        if let Some(expected) = request.object_size.filter(|expected| *expected != plan.size) {
-            let size = plan.size;
-            return Err(Error::InvalidRequest(format!("the parts have {size} bytes, not the {expected} announced")));
-        }
-        let operation = OperationKind::CompleteMultipartUpload;
         let new = &plan.upload.new;
-        let matter = about(operation, &bucket, &new.packs, &new.classification, Some(key.as_str()));
-        let (etag, checksum) = summary(&plan.parts, &plan.upload, request.checksum.as_ref())?;
+        let matter = Matter { packs: &new.packs, classification: &new.classification, ..matter };
+        let (etag, checksum) = match whole(&plan, &request) {
+            Ok(summary) => summary,
+            Err(why) => return Err(self.refusal(caller, &matter, why).await),
+        };
         let intent = self.authorize(caller, &matter).await?;
         let (packs, classification) = (new.packs.clone(), new.classification.clone());
         let (size, encryption) = (plan.size, plan.upload.new.protection.encryption.clone());
@@ -274,8 +281,7 @@ impl Gateway {
     pub async fn abort_upload(&self, caller: &Caller, request: UploadRef) -> Result<(), Error> {
         let bucket =
             self.bucket_for(caller, &request.bucket, &Wants::new("s3:AbortMultipartUpload").key(&request.key)).await?;
-        let operation = OperationKind::AbortMultipartUpload;
-        let matter = about(operation, &bucket, &bucket.packs, &bucket.classification, Some(request.key.as_str()));
+        let matter = Matter::of_bucket(OperationKind::AbortMultipartUpload, &bucket).key(request.key.as_str());
         let intent = self.authorize(caller, &matter).await?;
         let aborted = self.catalog.abort_upload(stamp(self, caller), &bucket, &request.key, request.upload).await;
         settle(intent, aborted.is_ok());
@@ -292,8 +298,7 @@ impl Gateway {
             )
             .await?;
         let key = &request.upload.key;
-        let matter =
-            about(OperationKind::ListUploads, &bucket, &bucket.packs, &bucket.classification, Some(key.as_str()));
+        let matter = Matter::of_bucket(OperationKind::ListUploads, &bucket).key(key.as_str());
         let intent = self.authorize(caller, &matter).await?;
         let after = u16::try_from(request.after).unwrap_or(u16::MAX);
         let listed = self.catalog.list_parts(&bucket, key, request.upload.upload, after, request.parts_max).await;
@@ -319,16 +324,6 @@ fn upload_id(gateway: &Gateway) -> [u8; 16] {
     *uuid::Builder::from_unix_timestamp_millis(millis, &gateway.clock.random()).into_uuid().as_bytes()
 }
 
-fn about<'a>(
-    operation: OperationKind,
-    bucket: &'a Bucket,
-    packs: &'a [PackId],
-    classification: &'a Classification,
-    key: Option<&'a str>,
-) -> Matter<'a> {
-    Matter { operation, packs, classification, bucket: Some(&bucket.name), key, nodes: Vec::new() }
-}
-
 fn part_number(number: u32) -> Result<u16, Error> {
     u16::try_from(number)
         .ok()
@@ -343,6 +338,15 @@ fn requested_part(part: &CompletedPart) -> Result<RequestedPart, Error> {
         etag: Some(part.etag.clone()),
         checksums: checksums.iter().map(stored_checksum).collect(),
     })
+}
+
+/// The whole as its parts make it, if it is as the client says.
+fn whole(plan: &CompletionPlan, request: &CompleteUpload) -> Result<(String, Option<StoredChecksum>), Error> {
+    let size = plan.size;
+    if let Some(expected) = request.object_size.filter(|expected| *expected != size) {
+        return Err(Error::InvalidRequest(format!("the parts have {size} bytes, not the {expected} announced")));
+    }
+    summary(&plan.parts, &plan.upload, request.checksum.as_ref())
 }
 
 /// The whole's entity tag and checksum, from those of its parts; checked against what the client claims.

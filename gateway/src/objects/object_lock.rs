@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Wants;
 use super::authorize::Matter;
-use super::bucket::{about, settle};
+use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::{Caller, GetObject};
@@ -57,7 +57,7 @@ impl Gateway {
     ) -> Result<(), Error> {
         let wants = Wants::new("s3:PutBucketObjectLockConfiguration");
         let bucket = self.bucket_for(caller, name, &wants).await?;
-        let intent = self.authorize(caller, &about(OperationKind::ConfigureBucket, &bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(OperationKind::ConfigureBucket, &bucket)).await?;
         let set = async {
             if !bucket.object_lock {
                 self.catalog.enable_object_lock(&bucket).await?;
@@ -88,7 +88,7 @@ impl Gateway {
         retention: Option<Retention>,
         bypass_governance: bool,
     ) -> Result<(), Error> {
-        let bucket = self.lockable(caller, object, "s3:PutObjectRetention").await?;
+        let bucket = self.lockable(caller, object, OperationKind::TagObject, "s3:PutObjectRetention").await?;
         if retention.is_some_and(|retention| !retention.is_active(self.clock.now())) {
             return Err(Error::InvalidArgument("the retain until date must be in the future".to_owned()));
         }
@@ -96,7 +96,7 @@ impl Gateway {
             let wants = Wants::new("s3:BypassGovernanceRetention").key(&object.key);
             self.bucket_for(caller, &object.bucket, &wants).await?;
         }
-        let intent = self.authorize(caller, &change_of(&bucket, object)).await?;
+        let intent = self.authorize(caller, &about(OperationKind::TagObject, &bucket, object)).await?;
         let stamp = stamp(self, caller);
         let set =
             self.catalog.set_retention(stamp, &bucket, &object.key, object.version, retention, bypass_governance).await;
@@ -106,8 +106,8 @@ impl Gateway {
 
     /// Puts a legal hold on a version, or lifts it.
     pub async fn set_legal_hold(&self, caller: &Caller, object: &GetObject, hold: bool) -> Result<(), Error> {
-        let bucket = self.lockable(caller, object, "s3:PutObjectLegalHold").await?;
-        let intent = self.authorize(caller, &change_of(&bucket, object)).await?;
+        let bucket = self.lockable(caller, object, OperationKind::TagObject, "s3:PutObjectLegalHold").await?;
+        let intent = self.authorize(caller, &about(OperationKind::TagObject, &bucket, object)).await?;
         let set = self.catalog.set_legal_hold(stamp(self, caller), &bucket, &object.key, object.version, hold).await;
         settle(intent, set.is_ok());
         Ok(set?)
@@ -115,17 +115,10 @@ impl Gateway {
 
     /// The lock of a version.
     pub async fn lock_of(&self, caller: &Caller, object: &GetObject, action: &'static str) -> Result<Lock, Error> {
-        self.lockable(caller, object, action).await?;
+        let operation = OperationKind::HeadObject;
+        self.lockable(caller, object, operation, action).await?;
         let (bucket, head) = self.object_row(caller, object, action).await?;
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &bucket.packs,
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(object.key.as_str()),
-            nodes: Vec::new(),
-        };
-        settle(self.authorize(caller, &matter).await?, true);
+        settle(self.authorize_object(caller, operation, (&bucket, &head), &object.key).await?, true);
         Ok(head.object.protection.lock)
     }
 
@@ -136,22 +129,28 @@ impl Gateway {
     }
 
     /// The bucket, where its versions can be locked.
-    async fn lockable(&self, caller: &Caller, object: &GetObject, action: &'static str) -> Result<Bucket, Error> {
+    async fn lockable(
+        &self,
+        caller: &Caller,
+        object: &GetObject,
+        operation: OperationKind,
+        action: &'static str,
+    ) -> Result<Bucket, Error> {
         let bucket = self.bucket_for(caller, &object.bucket, &Wants::new(action).key(&object.key)).await?;
-        if bucket.object_lock { Ok(bucket) } else { Err(no_lock()) }
+        if bucket.object_lock {
+            return Ok(bucket);
+        }
+        Err(self.refusal(caller, &about(operation, &bucket, object), no_lock()).await)
     }
 }
 
-fn no_lock() -> Error {
+/// Where locks are asked for that the bucket cannot give.
+pub(super) fn no_lock() -> Error {
     Error::InvalidRequest("object lock is not enabled for the bucket".to_owned())
 }
 
-fn change_of<'a>(bucket: &'a Bucket, object: &'a GetObject) -> Matter<'a> {
-    Matter {
-        key: Some(object.key.as_str()),
-        operation: OperationKind::TagObject,
-        ..about(OperationKind::TagObject, bucket)
-    }
+fn about<'a>(operation: OperationKind, bucket: &'a Bucket, object: &'a GetObject) -> Matter<'a> {
+    Matter::of_bucket(operation, bucket).key(object.key.as_str())
 }
 
 #[cfg(test)]

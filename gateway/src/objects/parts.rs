@@ -5,11 +5,9 @@ use std::ops::Range;
 use domicile_types::OperationKind;
 
 use super::answer::{Attributes, PartView, StoredChecksum};
-use super::authorize::Matter;
 use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
-use super::get::packs_of;
 use super::request::{Caller, GetObject};
 use super::rows::{object_view, parts_count, shown_checksum};
 use crate::catalog::{Body, ObjectHead, Part};
@@ -67,16 +65,8 @@ impl Gateway {
         parts_max: usize,
     ) -> Result<Attributes, Error> {
         let (bucket, head) = self.object_row(caller, request, "s3:GetObjectAttributes").await?;
-        let packs = packs_of(&bucket, &head);
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &packs,
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(request.key.as_str()),
-            nodes: Vec::new(),
-        };
-        settle(self.authorize(caller, &matter).await?, true);
+        let operation = OperationKind::HeadObject;
+        settle(self.authorize_object(caller, operation, (&bucket, &head), &request.key).await?, true);
         self.try_key(caller, &caller.encryption.customer, &bucket, request, &head).await?;
         let after = u16::try_from(after).unwrap_or(u16::MAX);
         let (parts, truncated) = self.catalog.object_parts(&head, after, parts_max).await?;

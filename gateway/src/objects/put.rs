@@ -7,6 +7,7 @@ use domicile_types::{Classification, DataId, ObjectKey, OperationKind, OutcomeSt
 
 use super::access::Wants;
 use super::answer::Stored;
+use super::authorize::Matter;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
@@ -38,6 +39,9 @@ impl Gateway {
         let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);
         let (bucket, acl) = self.admit_writer(caller, &request.bucket, &wants).await?;
         let classification = classify(&request.tags, &bucket.classification)?;
+        let matter = Matter::of_bucket(OperationKind::PutObject, &bucket).key(request.key.as_str());
+        let protection = Protection { acl, ..request.protection };
+        let protection = self.protected(caller, &matter, &bucket, protection).await?;
         let identity = Identity {
             bucket: &bucket,
             key: &request.key,
@@ -45,7 +49,7 @@ impl Gateway {
             tags: request.tags,
             packs: bucket.packs.clone(),
             classification,
-            protection: self.protected(caller, &bucket, Protection { acl, ..request.protection }).await?,
+            protection,
             conditions: preconditions(&request.conditions),
         };
         let incoming =

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::access::Wants;
-use super::bucket::{about, settle};
+use super::authorize::Matter;
+use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::request::Caller;
@@ -21,7 +22,7 @@ impl Gateway {
         setting: Setting,
     ) -> Result<Option<T>, Error> {
         let bucket = self.bucket_for(caller, name, &Wants::new(action)).await?;
-        let intent = self.authorize(caller, &about(OperationKind::HeadBucket, &bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(OperationKind::HeadBucket, &bucket)).await?;
         let read = self.catalog.setting(&bucket, setting).await;
         settle(intent, read.is_ok());
         Ok(read?)
@@ -37,7 +38,7 @@ impl Gateway {
         value: Option<&T>,
     ) -> Result<(), Error> {
         let bucket = self.bucket_for(caller, name, &Wants::new(action)).await?;
-        let intent = self.authorize(caller, &about(OperationKind::ConfigureBucket, &bucket)).await?;
+        let intent = self.authorize(caller, &Matter::of_bucket(OperationKind::ConfigureBucket, &bucket)).await?;
         let set = self.catalog.set_setting(&bucket, setting, value).await;
         settle(intent, set.is_ok());
         Ok(set?)
@@ -46,7 +47,7 @@ impl Gateway {
     /// Whether the caller may read a setting that no bucket of this gateway has, decided and logged as if it had one.
     pub async fn look_at_unset(&self, caller: &Caller, name: &BucketName, action: &'static str) -> Result<(), Error> {
         let bucket = self.bucket_for(caller, name, &Wants::new(action)).await?;
-        settle(self.authorize(caller, &about(OperationKind::HeadBucket, &bucket)).await?, true);
+        settle(self.authorize(caller, &Matter::of_bucket(OperationKind::HeadBucket, &bucket)).await?, true);
         Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use domicile_types::OperationKind;
 
 use super::access::Wants;
-use super::authorize::Matter;
 use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
@@ -16,15 +15,8 @@ impl Gateway {
     /// The object's tags, an empty set where it has none, and the version that has them.
     pub async fn object_tags(&self, caller: &Caller, request: &GetObject) -> Result<(Tags, Option<VersionId>), Error> {
         let (bucket, head) = self.object_row(caller, request, "s3:GetObjectTagging").await?;
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &bucket.packs,
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(request.key.as_str()),
-            nodes: Vec::new(),
-        };
-        settle(self.authorize(caller, &matter).await?, true);
+        let operation = OperationKind::HeadObject;
+        settle(self.authorize_object(caller, operation, (&bucket, &head), &request.key).await?, true);
         Ok((shown_tags(&head.object.tags), shown_version(&bucket, &head)))
     }
 
@@ -53,15 +45,8 @@ impl Gateway {
         let wants = Wants::new(action).key(&request.key).version(request.version).tags(&tags);
         let (bucket, head) = self.row_for(caller, request, &wants).await?;
         let classification = classify(&tags, &bucket.classification)?;
-        let matter = Matter {
-            operation: OperationKind::TagObject,
-            packs: &bucket.packs,
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(request.key.as_str()),
-            nodes: Vec::new(),
-        };
-        let intent = self.authorize(caller, &matter).await?;
+        let operation = OperationKind::TagObject;
+        let intent = self.authorize_object(caller, operation, (&bucket, &head), &request.key).await?;
         let event = if tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
         let set = self
             .catalog

@@ -17,14 +17,7 @@ impl Gateway {
     pub async fn list_versions(&self, caller: &Caller, request: ListVersions) -> Result<VersionPage, Error> {
         let wants = Wants::new("s3:ListBucketVersions").prefix(&request.prefix);
         let bucket = self.bucket_for(caller, &request.bucket, &wants).await?;
-        let matter = Matter {
-            operation: OperationKind::ListObjects,
-            packs: &bucket.packs,
-            classification: &bucket.classification,
-            bucket: Some(&bucket.name),
-            key: Some(&request.prefix),
-            nodes: Vec::new(),
-        };
+        let matter = Matter::of_bucket(OperationKind::ListObjects, &bucket).key(&request.prefix);
         let intent = self.authorize(caller, &matter).await?;
         let query = ListVersionsQuery {
             prefix: request.prefix.clone(),

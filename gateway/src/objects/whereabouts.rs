@@ -4,7 +4,6 @@ use domicile_types::{
     BucketName, CodeProfile, NodeId, ObjectKey, OperationKind, PackId, RegionName, ShardCid, TenantId,
 };
 
-use super::authorize::Matter;
 use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
@@ -60,15 +59,7 @@ impl Gateway {
         };
         let (bucket, head) = self.object_row(caller, &request, "s3:GetObject").await?;
         let packs = packs_of(&bucket, &head);
-        let matter = Matter {
-            operation: OperationKind::HeadObject,
-            packs: &packs,
-            classification: &head.object.classification,
-            bucket: Some(&bucket.name),
-            key: Some(key.as_str()),
-            nodes: Vec::new(),
-        };
-        settle(self.authorize(caller, &matter).await?, true);
+        settle(self.authorize_object(caller, OperationKind::HeadObject, (&bucket, &head), key).await?, true);
         let mut placement = Placement {
             region: bucket.region.clone(),
             packs: packs.clone(),

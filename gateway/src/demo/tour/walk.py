@@ -92,6 +92,9 @@ LAST = ["CompleteMultipartUpload", "AbortMultipartUpload", "DeleteObject", "Dele
 # Older names, which are the same requests.
 ALIASES = {"GetBucketLifecycle", "GetBucketNotification", "PutBucketLifecycle", "PutBucketNotification"}
 
+# To bring, to end and to mark data is not to be told of any: the law lets anybody do it, from anywhere.
+BRINGS = {"AbortMultipartUpload", "CompleteMultipartUpload", "PutObject", "PutObjectRetention", "UploadPart"}
+
 # The source of a copy is decided, and denied, before the part is.
 ALSO = {"UploadPartCopy": {"copy-object"}}
 
@@ -116,6 +119,43 @@ def every_operation_from_abroad_is_decided_and_logged_under_its_own_request(demo
         denied += status == 451
     expect_that("operations without a decision in the log", not unlogged, ", ".join(unlogged))
     yield f"{len(KINDS)} operations, {denied} of them denied to Germany, each with its entry under its own request id"
+
+
+def what_comes_to_nothing_is_decided_and_logged_too(demo):
+    """A failure tells of what is stored: whom the law tells nothing of that, is not told why it failed."""
+    home, far, bucket = demo.s3(), demo.s3(source=GERMANY), f"{demo.bucket}-walk-nothing"
+    home.create_bucket(Bucket=bucket)
+    etag = home.put_object(Bucket=bucket, Key="k", Body=b"flight log")["ETag"]
+    one, parts = {"Bucket": bucket, "Key": "k"}, {"Parts": [{"ETag": etag, "PartNumber": 1}]}
+    nowhere = {"Bucket": bucket, "Key": "m", "UploadId": "00000000-0000-7000-8000-000000000000"}
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    cases = [
+        ("UploadPart", {**nowhere, "PartNumber": 1, "Body": b"part"}, 404),
+        ("UploadPartCopy", {**nowhere, "PartNumber": 1, "CopySource": f"{bucket}/k"}, 404),
+        ("CompleteMultipartUpload", {**nowhere, "MultipartUpload": parts}, 404),
+        ("AbortMultipartUpload", nowhere, 404),
+        ("ListParts", nowhere, 404),
+        ("GetObject", {"Bucket": bucket, "Key": "none"}, 404),
+        ("HeadObject", {"Bucket": bucket, "Key": "none"}, 404),
+        ("GetObject", {**one, "IfNoneMatch": etag}, 304),
+        ("GetObject", {**one, "IfMatch": '"0"'}, 412),
+        ("GetObject", {**one, "Range": "bytes=100-"}, 416),
+        ("GetObject", {**one, "PartNumber": 2}, 416),
+        ("CopyObject", {"Bucket": bucket, "Key": "c", "CopySource": f"{bucket}/k", "CopySourceIfMatch": '"0"'}, 412),
+        ("PutObject", {**one, "Body": b"", "ObjectLockLegalHoldStatus": "ON"}, 400),
+        ("GetObjectLegalHold", one, 400),
+        ("PutObjectRetention", {**one, "Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": soon}}, 400),
+    ]
+    wrong = []
+    for operation, arguments, status in cases:
+        for client, expected in [(home, status), (far, status if operation in BRINGS else 451)]:
+            told, code, request = ask(client, operation, arguments)
+            entries = demo.json("audit", "list", "--request", request)["entries"]
+            decided = any(entry.get("kind") in ("intent", "denied") for entry in entries)
+            if told != expected or not decided:
+                wrong.append(f"{operation} {arguments}: {told} {code} for {expected}, entries {entries}")
+    expect_that("failures that are told or logged otherwise", not wrong, "; ".join(wrong))
+    yield f"{len(cases)} ways to fail, each told at home, denied to Germany where it tells, and each with its entry"
 
 
 def operations_that_are_not_served_are_refused_and_none_is_forgotten(demo):
@@ -200,5 +240,6 @@ def special(bucket, locked, upload, part):
 
 STEPS = [
     every_operation_from_abroad_is_decided_and_logged_under_its_own_request,
+    what_comes_to_nothing_is_decided_and_logged_too,
     operations_that_are_not_served_are_refused_and_none_is_forgotten,
 ]

@@ -2,7 +2,8 @@
 
 use domicile_types::{BucketName, OperationKind};
 
-use super::super::bucket::{about, settle};
+use super::super::authorize::Matter;
+use super::super::bucket::settle;
 use super::super::error::Error;
 use super::super::gateway::Gateway;
 use super::super::request::Caller;
@@ -26,7 +27,7 @@ impl Gateway {
         let admitted = self.admit(caller, name, &Wants::new("s3:PutBucketPolicy")).await?;
         let policy = Policy::of_bucket(document, name).map_err(|why| Error::MalformedPolicy(why.to_string()))?;
         if admitted.rules.block.block_public_policy && policy.is_public() {
-            return Err(Error::AccessDenied);
+            return Err(self.not_configured(&admitted, Error::AccessDenied).await);
         }
         self.configure(&admitted, Setting::Policy, Some(&document)).await
     }
@@ -78,7 +79,7 @@ impl Gateway {
         let enforced = ownership.unwrap_or(self.config.object_ownership) == ObjectOwnership::BucketOwnerEnforced;
         let owner = &admitted.bucket.owner;
         if enforced && admitted.rules.acl.as_ref().is_some_and(|acl| !is_private(acl, owner)) {
-            return Err(Error::AclsInTheWay);
+            return Err(self.not_configured(&admitted, Error::AclsInTheWay).await);
         }
         self.configure(&admitted, Setting::Ownership, ownership.as_ref()).await
     }
@@ -95,17 +96,10 @@ impl Gateway {
     /// Replaces the bucket's access control list.
     pub async fn set_bucket_acl(&self, caller: &Caller, name: &BucketName, asked: &AclRequest) -> Result<(), Error> {
         let admitted = self.admit(caller, name, &Wants::new("s3:PutBucketAcl")).await?;
-        let owner = &admitted.bucket.owner;
-        if !admitted.rules.acls_count() {
-            admitted.rules.refuse_acl(Some(asked), owner)?;
-            return self.configure::<Acl>(&admitted, Setting::Acl, None).await;
+        match admitted.rules.taken(asked, &admitted.bucket.owner, &admitted.bucket.owner) {
+            Ok(acl) => self.configure(&admitted, Setting::Acl, acl.as_ref()).await,
+            Err(why) => Err(self.not_configured(&admitted, why).await),
         }
-        if matches!(asked, AclRequest::Document { owner: stated, .. } if stated != owner.as_str()) {
-            return Err(Error::AccessDenied);
-        }
-        let acl = expand(asked, owner, owner);
-        admitted.rules.refuse_public(&acl)?;
-        self.configure(&admitted, Setting::Acl, Some(&acl)).await
     }
 
     /// What CreateBucket's headers say of ownership and access, checked before the bucket is made.
@@ -139,15 +133,20 @@ impl Gateway {
         setting: Setting,
         value: Option<&T>,
     ) -> Result<(), Error> {
-        let matter = about(OperationKind::ConfigureBucket, &admitted.bucket);
+        let matter = Matter::of_bucket(OperationKind::ConfigureBucket, &admitted.bucket);
         let intent = self.authorize(admitted.caller, &matter).await?;
         let set = self.catalog.set_setting(&admitted.bucket, setting, value).await;
         settle(intent, set.is_ok());
         Ok(set?)
     }
 
+    async fn not_configured(&self, admitted: &Admitted<'_>, why: Error) -> Error {
+        let matter = Matter::of_bucket(OperationKind::ConfigureBucket, &admitted.bucket);
+        self.refusal(admitted.caller, &matter, why).await
+    }
+
     async fn tell(&self, admitted: &Admitted<'_>) -> Result<(), Error> {
-        let intent = self.authorize(admitted.caller, &about(OperationKind::HeadBucket, &admitted.bucket)).await?;
+        let intent = self.authorize(admitted.caller, &Matter::of_bucket(OperationKind::HeadBucket, &admitted.bucket)).await?;
         settle(intent, true);
         Ok(())
     }

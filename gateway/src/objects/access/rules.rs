@@ -132,6 +132,19 @@ impl Rules {
         if self.block.block_public_acls && is_public(acl) { Err(Error::AccessDenied) } else { Ok(()) }
     }
 
+    /// The list that is asked for what `owner` owns; none where lists do not count, and nothing is asked that they could do.
+    pub(super) fn taken(&self, asked: &AclRequest, owner: &TenantId, bucket_owner: &TenantId) -> Result<Option<Acl>, Error> {
+        if !self.acls_count() {
+            self.refuse_acl(Some(asked), owner)?;
+        }
+        if matches!(asked, AclRequest::Document { owner: stated, .. } if stated != owner.as_str()) {
+            return Err(Error::AccessDenied);
+        }
+        let acl = expand(asked, owner, bucket_owner);
+        self.refuse_public(&acl)?;
+        Ok(Some(acl).filter(|_| self.acls_count()))
+    }
+
     /// Where lists do not count, refuses all that asks for more than the owner has. `private` is what some clients say with
     /// every request: it passes unless the bucket itself says that it has no lists.
     pub(super) fn refuse_acl(&self, asked: Option<&AclRequest>, owner: &TenantId) -> Result<(), Error> {

@@ -21,6 +21,9 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 #[tokio::test]
 async fn the_rust_sdk_brings_its_bytes_there_and_back() -> Result<()> {
+    // Of all tests of this program only this one speaks TLS: nothing has installed one before.
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    ensure!(installed.is_ok(), "another provider of cryptography is installed");
     let python = given("DOMICILE_PYTHON")?;
     let demo = RunningDemo::start(&given("DOMICILE_BIN")?)?;
     let folder = tempfile::tempdir()?;
@@ -127,8 +130,6 @@ async fn large_object(client: &aws_sdk_s3::Client, bucket: &str, content: &[u8])
 async fn presigned(client: &aws_sdk_s3::Client, bucket: &str, content: &[u8]) -> Result<()> {
     let minute = PresigningConfig::expires_in(std::time::Duration::from_mins(1))?;
     let link = client.get_object().bucket(bucket).key("flights.csv").presigned(minute).await?;
-    // Whichever test of this program comes first installs it.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build()?;
     let got = http.get(link.uri()).send().await?.error_for_status()?.bytes().await?;
     ensure!(got == content, "a presigned link gave other bytes");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use domicile_chunker::{DataKey, NewManifest, seal_object};
-use domicile_types::{Classification, DataId, ObjectKey, OperationKind, OutcomeStatus, PackId, UploadId};
+use domicile_types::{BucketName, Classification, DataId, ObjectKey, OperationKind, OutcomeStatus, PackId, UploadId};
 
 use super::access::Wants;
 use super::answer::Stored;
@@ -34,6 +34,22 @@ pub(super) struct Identity<'a> {
 }
 
 impl Gateway {
+    /// Whether the bucket's rules let the caller send an object, or with no `tags` a part of one. Asked before the bytes
+    /// are invited; when they come, all is asked again, and the law.
+    pub async fn invites(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        tags: Option<&Tags>,
+    ) -> Result<(), Error> {
+        let wants = Wants::new("s3:PutObject").key(key);
+        match tags {
+            Some(tags) => self.admit_writer(caller, bucket, &wants.tags(tags)).await.map(drop),
+            None => self.bucket_for(caller, bucket, &wants).await.map(drop),
+        }
+    }
+
     /// Stores an object. It is acknowledged when every shard is durable and its row is committed, in this order.
     pub async fn put_object(&self, caller: &Caller, request: PutObject) -> Result<Stored, Error> {
         let wants = Wants::new("s3:PutObject").key(&request.key).tags(&request.tags);

@@ -1,8 +1,8 @@
 //! What can be refused from the head of a request alone, before `100 Continue` invites its body.
 //!
-//! actix answers `Expect: 100-continue` before the request reaches its service, so before SigV4 is verified. This look at
-//! the head keeps strangers from sending gigabytes: it refuses what the verification would refuse for sure, and proves
-//! nothing. Whatever passes is verified in full afterwards.
+//! This look at the head costs next to nothing: it refuses what the verification would refuse for sure, and proves nothing.
+//! Whatever passes is verified: a PUT that waits for `100 Continue` before it is invited ([`super::invitation`]), and every
+//! request when it is served.
 
 use actix_http::RequestHead;
 use domicile_types::UnixMillis;

@@ -111,6 +111,21 @@ impl Gate {
         Ok(self.caller(principal, stated::stated(operation, uri, headers)?, encryption, headers, arrival))
     }
 
+    /// Admits a request whose signature was verified, if it bears one: who asks, and for which operation.
+    pub(super) fn verified(&self, request: &mut S3AccessContext<'_>) -> S3Result<(Caller, String)> {
+        let access_key = request.credentials().map(|credentials| credentials.access_key.clone());
+        let signer = access_key
+            .map(|access_key| Signer { access_key, session_token: session_token(request.headers(), request.uri()) });
+        if signer.is_some() {
+            refuse_other_service(request.headers(), request.uri())?;
+        }
+        let arrival = request.extensions_mut().get::<Arrival>().copied();
+        let arrival = arrival.ok_or_else(|| S3Error::new(S3ErrorCode::InternalError))?;
+        let operation = request.s3_op().name().to_owned();
+        let caller = self.admit(signer.as_ref(), &operation, request.uri(), request.headers(), arrival)?;
+        Ok((caller, operation))
+    }
+
     /// Admits a PutObject that came as a form: `stated` are the headers that its fields stand for, `headers` those of its
     /// request. A form that nobody signed is anonymous.
     pub(super) fn admit_form(
@@ -167,16 +182,7 @@ pub(super) struct SharedGate(pub(super) Arc<Gate>);
 #[async_trait::async_trait]
 impl S3Access for SharedGate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let access_key = request.credentials().map(|credentials| credentials.access_key.clone());
-        let signer = access_key
-            .map(|access_key| Signer { access_key, session_token: session_token(request.headers(), request.uri()) });
-        if signer.is_some() {
-            refuse_other_service(request.headers(), request.uri())?;
-        }
-        let arrival = request.extensions_mut().get::<Arrival>().copied();
-        let arrival = arrival.ok_or_else(|| S3Error::new(S3ErrorCode::InternalError))?;
-        let operation = request.s3_op().name().to_owned();
-        let caller = self.0.admit(signer.as_ref(), &operation, request.uri(), request.headers(), arrival)?;
+        let (caller, operation) = self.0.verified(request)?;
         if let Some(witness) = request.extensions_mut().get::<Arc<Witness>>() {
             witness.saw(&caller, &operation);
         }

@@ -22,6 +22,7 @@ use super::body::ClientLeft;
 use super::cors::{self, Sharing};
 use super::form::{self, Forms};
 use super::hosts::{Hosts, OfHost};
+use super::invitation::Invitations;
 use super::journal::{Entry, Journal};
 use super::markup::Markup;
 use super::{admission, checksum, error, sts};
@@ -45,6 +46,8 @@ pub(super) struct Door {
     pub(super) service: S3Service,
     /// Browser uploads, which authenticate by themselves.
     pub(super) forms: Forms,
+    /// Whose bodies are invited.
+    pub(super) invitations: Invitations,
     /// What buckets allow pages of other origins.
     pub(super) sharing: Sharing,
     /// Which hosts name buckets.
@@ -61,14 +64,7 @@ pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Re
     let old_protocol = request.version() < actix_http::Version::HTTP_2;
     let (method, path) = (request.method().as_str().to_owned(), request.path().to_owned());
     let mut entry = None;
-    let converted = convert(&request).map(|mut converted| {
-        let host = checksum::text_header(converted.headers(), "host");
-        let host = host.or_else(|| converted.uri().host()).and_then(|host| door.hosts.bucket(host));
-        if let Some(bucket) = host {
-            converted.extensions_mut().insert(OfHost(bucket));
-        }
-        converted
-    });
+    let converted = convert(&request, &door.hosts);
     let (answer, body_left) = match converted {
         Ok(converted) if cors::is_preflight(&converted) => {
             (door.sharing.preflight(&converted, arrival).await, !matches!(payload, Payload::None))
@@ -103,6 +99,31 @@ pub(super) async fn serve(door: &Door, mut request: Request, secure: bool) -> Re
     response
 }
 
+/// Whether the body of a PUT may come that waits for `100 Continue`; the answer where it may not.
+pub(super) async fn invite(door: &Door, request: &Request, secure: bool) -> Result<(), Response<Outgoing>> {
+    let id = RequestId::from_bytes(Clock.random());
+    let arrival = Arrival { peer: request.peer_addr().map(|peer| peer.ip()), secure, request: id };
+    let refusal = match convert(request, &door.hosts) {
+        Ok(head) if head.method() != Method::PUT => None,
+        Ok(mut head) => {
+            head.extensions_mut().insert(arrival);
+            door.invitations.refusal(head).await
+        }
+        Err(refusal) => Some(refuse(&refusal)),
+    };
+    match refusal {
+        Some(answer) => Err(turn_away(answer, request.path(), id)),
+        None => Ok(()),
+    }
+}
+
+/// The answer to a request whose body stays where it is. Nothing that follows on the connection could be told from it.
+pub(super) fn turn_away(answer: s3s::HttpResponse, path: &str, id: RequestId) -> Response<Outgoing> {
+    let mut response = respond(answer, &Method::PUT, path, id);
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    response
+}
+
 /// An answer that no operation made.
 pub(super) fn refuse((status, code, message): &admission::Refusal) -> s3s::HttpResponse {
     let mut answer = http::Response::new(s3s::Body::from(error::document(code, message)));
@@ -112,7 +133,7 @@ pub(super) fn refuse((status, code, message): &admission::Refusal) -> s3s::HttpR
 }
 
 /// The request's head in the protocol crate's generation of the `http` crate.
-fn convert(request: &Request) -> Result<http::Request<()>, admission::Refusal> {
+fn convert(request: &Request, hosts: &Hosts) -> Result<http::Request<()>, admission::Refusal> {
     let bad = |message| (StatusCode::BAD_REQUEST, "InvalidURI", message);
     let method = Method::from_bytes(request.method().as_str().as_bytes())
         .map_err(|_| (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "the method is not known"))?;
@@ -131,6 +152,10 @@ fn convert(request: &Request) -> Result<http::Request<()>, admission::Refusal> {
         converted.headers_mut().append(name, value);
     }
     super::ranges::ignore_what_s3_ignores(&mut converted);
+    let host = checksum::text_header(converted.headers(), "host").or_else(|| converted.uri().host());
+    if let Some(bucket) = host.and_then(|host| hosts.bucket(host)) {
+        converted.extensions_mut().insert(OfHost(bucket));
+    }
     Ok(converted)
 }
 

@@ -138,6 +138,7 @@ pub(super) fn start(door: &bridge::Door, keyring: &Keyring, config: &Config) -> 
 macro_rules! factory {
     ($door:expr, $keyring:expr, $stopping:expr, $secure:expr) => {{
         let (door, keyring, stopping) = ($door.clone(), $keyring.clone(), $stopping.clone());
+        let inviting = door.clone();
         HttpService::build()
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_TIMEOUT)
@@ -150,8 +151,8 @@ macro_rules! factory {
                 }
             })
             .expect(fn_service(move |request: Request| {
-                let admitted = admit(request, &keyring);
-                async move { admitted }
+                let (door, keyring) = (inviting.clone(), keyring.clone());
+                async move { admit(&door, request, &keyring, $secure).await }
             }))
             .finish(fn_service(move |request: Request| {
                 let door = door.clone();
@@ -162,16 +163,22 @@ macro_rules! factory {
 use factory;
 
 /// Lets a request with `Expect: 100-continue` send its body, or refuses it and closes.
-fn admit(request: Request, keyring: &Keyring) -> Result<Request, Response<BoxBody>> {
-    match admission::look(request.head(), keyring, Clock.now()) {
-        Ok(()) => Ok(request),
+async fn admit(
+    door: &bridge::Door,
+    request: Request,
+    keyring: &Keyring,
+    secure: bool,
+) -> Result<Request, Response<BoxBody>> {
+    let invited = match admission::look(request.head(), keyring, Clock.now()) {
+        Ok(()) => bridge::invite(door, &request, secure).await,
         Err(refusal) => {
             let id = domicile_types::RequestId::from_bytes(Clock.random());
-            let answer = bridge::refuse(&refusal);
-            let mut response = bridge::respond(answer, &http::Method::PUT, request.path(), id);
-            response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
-            Err(response.map_into_boxed_body())
+            Err(bridge::turn_away(bridge::refuse(&refusal), request.path(), id))
         }
+    };
+    match invited {
+        Ok(()) => Ok(request),
+        Err(response) => Err(response.map_into_boxed_body()),
     }
 }
 

@@ -27,6 +27,7 @@ mod front;
 pub mod fuzzing;
 mod headers;
 mod hosts;
+mod invitation;
 mod journal;
 mod lifecycle;
 mod lifecycle_rules;
@@ -89,16 +90,16 @@ pub fn run_s3(gateway: Gateway, config: &Config) -> Result<S3Server, S3ServeErro
     let journal = journal::Journal(Some(gateway.clone()));
     let front = Front { gateway, region_names: config.region_names().into() };
     let keyring = auth::Keyring::new(front.gateway.accounts.clone());
-    let tokens = Some(front.gateway.clone());
-    let door = bridge::Door { journal, ..door(front, sharing, tokens, &keyring, config) };
+    let gateway = Some(front.gateway.clone());
+    let door = bridge::Door { journal, ..door(front, sharing, gateway, &keyring, config) };
     listen::start(&door, &keyring, config)
 }
 
-/// The front as the listeners know it. `tokens` serves AssumeRole.
+/// The front as the listeners know it. `gateway` serves AssumeRole, and knows who may write where.
 fn door(
     front: impl s3s::S3 + Clone,
     sharing: cors::Sharing,
-    tokens: Option<Gateway>,
+    gateway: Option<Gateway>,
     keyring: &auth::Keyring,
     config: &Config,
 ) -> bridge::Door {
@@ -109,14 +110,17 @@ fn door(
     verified.set_config(Arc::clone(&limits) as _);
     let forms = form::Forms::new(verified.build(), Arc::clone(&gate), keyring.clone(), hosts.clone());
     let mut builder = S3ServiceBuilder::new(front);
-    builder.set_config(limits);
+    builder.set_config(Arc::clone(&limits) as _);
     builder.set_host(hosts.clone());
     builder.set_auth(keyring.clone());
     builder.set_access(auth::SharedGate(Arc::clone(&gate)));
-    if let Some(gateway) = tokens {
+    let invitations =
+        invitation::Invitations::new(gateway.clone(), Arc::clone(&gate), keyring.clone(), hosts.clone(), limits);
+    if let Some(gateway) = gateway {
         builder.set_route(sts::Sts { gateway, gate });
     }
-    bridge::Door { service: builder.build(), forms, sharing, hosts, journal: journal::Journal(None) }
+    let service = builder.build();
+    bridge::Door { service, forms, invitations, sharing, hosts, journal: journal::Journal(None) }
 }
 
 fn protocol_limits() -> S3Config {

@@ -127,7 +127,7 @@ def what_comes_to_nothing_is_decided_and_logged_too(demo):
     home.create_bucket(Bucket=bucket)
     etag = home.put_object(Bucket=bucket, Key="k", Body=b"flight log")["ETag"]
     one, parts = {"Bucket": bucket, "Key": "k"}, {"Parts": [{"ETag": etag, "PartNumber": 1}]}
-    nowhere = {"Bucket": bucket, "Key": "m", "UploadId": "00000000-0000-7000-8000-000000000000"}
+    nowhere = {"Bucket": bucket, "Key": "m", "UploadId": "ab" * 16}
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
     cases = [
         ("UploadPart", {**nowhere, "PartNumber": 1, "Body": b"part"}, 404),
@@ -135,12 +135,13 @@ def what_comes_to_nothing_is_decided_and_logged_too(demo):
         ("CompleteMultipartUpload", {**nowhere, "MultipartUpload": parts}, 404),
         ("AbortMultipartUpload", nowhere, 404),
         ("ListParts", nowhere, 404),
+        ("ListParts", {**nowhere, "UploadId": "of-another-form"}, 404),
         ("GetObject", {"Bucket": bucket, "Key": "none"}, 404),
         ("HeadObject", {"Bucket": bucket, "Key": "none"}, 404),
         ("GetObject", {**one, "IfNoneMatch": etag}, 304),
         ("GetObject", {**one, "IfMatch": '"0"'}, 412),
         ("GetObject", {**one, "Range": "bytes=100-"}, 416),
-        ("GetObject", {**one, "PartNumber": 2}, 416),
+        ("GetObject", {**one, "PartNumber": 2}, 400),
         ("CopyObject", {"Bucket": bucket, "Key": "c", "CopySource": f"{bucket}/k", "CopySourceIfMatch": '"0"'}, 412),
         ("PutObject", {**one, "Body": b"", "ObjectLockLegalHoldStatus": "ON"}, 400),
         ("GetObjectLegalHold", one, 400),

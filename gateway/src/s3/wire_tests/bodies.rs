@@ -104,6 +104,7 @@ async fn a_stranger_is_not_invited_to_send_a_body() {
     for (head, code) in [
         (ask().head(Some("AWS AKID:c2ln")), "AccessDenied"),
         (Ask { access_key: "NOBODY", ..ask() }.signed(), "InvalidAccessKeyId"),
+        (Ask { secret: "wrong", ..ask() }.signed(), "SignatureDoesNotMatch"),
     ] {
         let mut wire = Wire::connect(address).await;
         wire.send(head).await;

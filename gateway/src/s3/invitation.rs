@@ -86,12 +86,7 @@ impl S3Access for Doorkeeper {
 
 /// Asks the rules of the bucket about those operations that bring an object's bytes. All others bring documents, which are
 /// short.
-async fn ask_rules(
-    gateway: &Gateway,
-    caller: &Caller,
-    operation: &str,
-    request: &S3AccessContext<'_>,
-) -> S3Result<()> {
+async fn ask_rules(gateway: &Gateway, caller: &Caller, operation: &str, request: &S3AccessContext<'_>) -> S3Result<()> {
     let S3Path::Object { bucket, key } = request.s3_path() else { return Ok(()) };
     let tags = match operation {
         "PutObject" => Some(tagging::from_header(checksum::text_header(request.headers(), "x-amz-tagging"))?),

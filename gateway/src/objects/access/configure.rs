@@ -146,7 +146,8 @@ impl Gateway {
     }
 
     async fn tell(&self, admitted: &Admitted<'_>) -> Result<(), Error> {
-        let intent = self.authorize(admitted.caller, &Matter::of_bucket(OperationKind::HeadBucket, &admitted.bucket)).await?;
+        let intent =
+            self.authorize(admitted.caller, &Matter::of_bucket(OperationKind::HeadBucket, &admitted.bucket)).await?;
         settle(intent, true);
         Ok(())
     }

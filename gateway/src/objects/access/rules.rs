@@ -133,7 +133,12 @@ impl Rules {
     }
 
     /// The list that is asked for what `owner` owns; none where lists do not count, and nothing is asked that they could do.
-    pub(super) fn taken(&self, asked: &AclRequest, owner: &TenantId, bucket_owner: &TenantId) -> Result<Option<Acl>, Error> {
+    pub(super) fn taken(
+        &self,
+        asked: &AclRequest,
+        owner: &TenantId,
+        bucket_owner: &TenantId,
+    ) -> Result<Option<Acl>, Error> {
         if !self.acls_count() {
             self.refuse_acl(Some(asked), owner)?;
         }

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, CatalogConfig, Stamp};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::expire;
-use crate::fleet::{Directory, NodeClient, enrolment, membership};
+use crate::fleet::{self, Directory, Locating, NodeClient, Warden, enrolment, membership};
 use crate::judging::{Judging, open_packs};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
@@ -53,7 +53,7 @@ pub(crate) struct Ground {
     /// Who the gateway is.
     pub(crate) identity: IdentityKey,
     /// Says where an address is.
-    pub(crate) locator: Arc<Locator>,
+    pub(crate) locator: Arc<Locating>,
     /// Over a store.
     pub(crate) catalog: Catalog,
     /// Bounds of the audit log.
@@ -78,7 +78,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tracing::warn!(%warning, "location databases");
     }
     let log = LogLimits { log_bytes_max: config.limits.log_bytes_max, ..LogLimits::default() };
-    let ground = Ground { clock, identity, locator: Arc::new(locator), catalog, log };
+    let ground = Ground { clock, identity, locator: Arc::new(Locating::new(locator)), catalog, log };
     let Assembled { gateway, records_epoch } = assemble(config, &ground, |nodes| nodes).await?;
     let directory = Arc::clone(&gateway.directory);
     let swarm = start_swarm(&gateway.config, &ground.identity, &directory)?;
@@ -86,6 +86,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(membership::follow(swarm.clone(), Arc::clone(&directory), clock)),
         tokio::spawn(membership::admit_enrolled(swarm.clone(), Arc::clone(&directory))),
         tokio::spawn(enrolment::follow(gateway.catalog.clone(), directory, records_epoch)),
+        tokio::spawn(fleet::watch(Arc::clone(&gateway.warden))),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
@@ -112,9 +113,12 @@ pub(crate) async fn assemble(
     let clock = *clock;
     let stamp = Stamp { now: clock.now(), request: RequestId::from_bytes(clock.random()) };
     let law = open_packs(&config, catalog, stamp).await?;
-    let log = open_log(&config, identity, &law.lawbook, *log, clock)?;
+    let log = Arc::new(open_log(&config, identity, &law.lawbook, *log, clock)?);
     let records = enrolment::take_over(catalog, &log, &config.nodes, clock).await?;
-    let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(locator), clock));
+    let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(locator), config.place, clock));
+    let patience = config.standing.patience();
+    let warden = Warden::open(Arc::clone(&log), catalog.clone(), Arc::clone(&directory), patience, clock).await;
+    let warden = Arc::new(warden.context("how nodes stand cannot be read")?);
     let nodes = connect(NodeClient::new(identity, config.listen.outbound, Arc::clone(&directory))?);
     let root = keys::read_secret(&config.data_dir.join("root.key"), clock)?;
     let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&root, clock));
@@ -127,9 +131,10 @@ pub(crate) async fn assemble(
         identity: identity.id(),
         judging: Judging::new(law),
         locator: Arc::clone(locator),
-        log: Arc::new(log),
+        log,
         catalog: catalog.clone(),
         directory,
+        warden,
         nodes,
         accounts,
         keys,

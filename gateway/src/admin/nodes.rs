@@ -34,7 +34,8 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> R
 }
 
 async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
-    let NodeStanding { enrolled, announced, located, evidence, state } = standing;
+    let NodeStanding { enrolled, announced, located, evidence, state, judged, .. } = standing;
+    let score_basis_points = judged.score(gateway.clock.now(), gateway.warden.patience());
     let status = gateway.nodes.status(enrolled.id).await.ok();
     let served = status.as_ref().map(|status| status.served);
     let refused =
@@ -46,7 +47,9 @@ async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
         place: enrolled.place,
         located: located.map(|located| located.candidates).unwrap_or_default(),
         evidence,
-        state: format!("{state:?}").to_lowercase(),
+        state: state_name(state),
+        reasons: judged.reasons.iter().map(ToString::to_string).collect(),
+        score_basis_points,
         address: announced.as_ref().map(|announced| announced.data_plane),
         capacity_bytes: announced.as_ref().map(|announced| announced.capacity_bytes),
         free_bytes: announced.as_ref().map(|announced| announced.free_bytes),
@@ -54,4 +57,10 @@ async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
         served,
         heard: announced.map(|announced| announced.issued),
     }
+}
+
+/// The name of a state in JSON: `read-only`.
+pub(super) fn state_name(state: domicile_placement::NodeState) -> String {
+    let word = serde_json::to_value(state).ok();
+    word.as_ref().and_then(|word| word.as_str()).unwrap_or_default().to_owned()
 }

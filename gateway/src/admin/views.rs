@@ -93,8 +93,14 @@ pub struct NodeView {
     pub located: Vec<Place>,
     /// Evidence.
     pub evidence: EvidenceGrade,
-    /// `online`, `offline`, `draining`, `quarantined`.
+    /// `online`, `suspect`, `read-only`, `draining`, `offline`, `lost`, `corrupt`, `quarantined`.
     pub state: String,
+    /// Why: reason codes.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// Share of requests and challenges answered lately, in hundredths of a percent.
+    #[serde(default)]
+    pub score_basis_points: u16,
     /// Address of its data plane.
     pub address: Option<std::net::SocketAddr>,
     /// Bytes it offers.

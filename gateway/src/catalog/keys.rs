@@ -27,6 +27,9 @@
 //! kr kind id                            record of the fleet: entity, operator, enrolment, request, invitation
 //! l name                                lease (see `state`)
 //! y name                                where a walk over all buckets stands
+//! js node                               how a node stands
+//! jd node id                            document about a node's place
+//! jp node id                            dispute about how a node stands
 //! ```
 //!
 //! A bucket's rows lie under a random id, not under its name, so that nothing of a deleted bucket can reappear in a later
@@ -37,7 +40,7 @@
 //! `o` holds current versions alone: the cost of a listing page does not depend on how many old versions, parts, or
 //! pages there are. Numbers are big-endian, so that they sort.
 
-use domicile_types::{BucketName, DataId, ObjectKey, TenantId, UnixMillis, UploadId};
+use domicile_types::{BucketName, DataId, NodeId, ObjectKey, TenantId, UnixMillis, UploadId};
 
 use super::bucket::BucketId;
 use super::extent::ExtentId;
@@ -223,4 +226,23 @@ pub(super) fn message(webhook: &str, due: UnixMillis, id: &[u8; 16]) -> Vec<u8> 
 /// Where a walk over all buckets stands that goes on in the next round.
 pub(super) fn walk(name: &str) -> Vec<u8> {
     row(b'y', &[name.as_bytes()])
+}
+
+/// How nodes stand.
+pub(super) const STANDINGS: &[u8] = b"js";
+/// Documents about nodes' places.
+pub(super) const DOCUMENTS: &[u8] = b"jd";
+/// Disputes.
+pub(super) const DISPUTES: &[u8] = b"jp";
+
+pub(super) fn standing(node: &NodeId) -> Vec<u8> {
+    row(b'j', &[b"s", node.public_key()])
+}
+
+pub(super) fn document(node: &NodeId, id: &str) -> Vec<u8> {
+    row(b'j', &[b"d", node.public_key(), id.as_bytes()])
+}
+
+pub(super) fn dispute(node: &NodeId, id: &str) -> Vec<u8> {
+    row(b'j', &[b"p", node.public_key(), id.as_bytes()])
 }

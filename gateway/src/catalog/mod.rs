@@ -44,6 +44,7 @@ mod put;
 mod read;
 mod settings;
 mod share;
+mod standing;
 mod token;
 mod upload;
 mod version;
@@ -81,6 +82,7 @@ pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
 pub use settings::{Setting, StoredSetting};
 pub use share::{SealedAs, ShareSource, SharingCopy};
+pub use standing::{NodeFile, StandingRows};
 pub use upload::{
     ListUploadsQuery, NewUpload, PART_NUMBER_MAX, PARTS_LISTED_MAX, Part, PartCommit, PartPageOf, Upload, UploadPage,
 };

@@ -4,6 +4,7 @@
 //! things are) is stated here; nothing is guessed.
 
 mod raw;
+mod standing;
 mod webhook;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use domicile_types::{
 use ipnet::IpNet;
 
 pub use raw::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
+pub use standing::StandingSettings;
 pub use webhook::{RawWebhook, Webhook};
 
 /// What a gateway is told.
@@ -67,6 +69,8 @@ pub struct Config {
     pub limits: Limits,
     /// What ends by itself, and when.
     pub lifecycle: Lifecycle,
+    /// When nodes are suspect, offline, lost; how they are challenged.
+    pub standing: StandingSettings,
 }
 
 /// Who owns an object, and whether access control lists count.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::webhook::{self, RawWebhook};
 use super::{
-    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, Role, TlsListen,
-    Token,
+    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, Role,
+    StandingSettings, TlsListen, Token,
 };
 
 /// The file as it is written. See [`Config`] for what the fields mean.
@@ -59,6 +59,9 @@ pub struct RawConfig {
     /// `[lifecycle]`
     #[serde(default)]
     pub lifecycle: Lifecycle,
+    /// `[standing]`
+    #[serde(default)]
+    pub standing: StandingSettings,
     /// `[[place_override]]`
     #[serde(default, rename = "place_override")]
     pub place_overrides: Vec<RawPlaceOverride>,
@@ -215,6 +218,9 @@ impl RawConfig {
                 "lifecycle.day_seconds and lifecycle.interval_seconds are at least 1".to_owned(),
             ));
         }
+        if let Some(fault) = self.standing.fault() {
+            return Err(ConfigError::Contradiction(fault.to_owned()));
+        }
         let mut access_keys: Vec<&str> = self.credentials.iter().map(|c| c.access_key.as_str()).collect();
         access_keys.sort_unstable();
         if let Some(twice) = access_keys.windows(2).find(|pair| pair.first() == pair.last()) {
@@ -248,6 +254,7 @@ impl RawConfig {
             nodes: self.nodes.into_iter().map(RawNode::into_node).collect(),
             limits: self.limits,
             lifecycle: self.lifecycle,
+            standing: self.standing,
             name: self.name,
             regions,
         })

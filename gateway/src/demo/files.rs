@@ -18,7 +18,7 @@ use super::plan::{GatewayPlan, NodePlan, Plan};
 use super::secrets::Secrets;
 use crate::clock::Clock;
 use crate::config::{
-    ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken,
+    ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken, StandingSettings,
 };
 use crate::keys::read_secret;
 use crate::open::log_origin;
@@ -246,6 +246,7 @@ fn gateway_config(
         sse_c_over_http: true,
         limits: crate::config::Limits::default(),
         lifecycle: plan.lifecycle,
+        standing: StandingSettings::default(),
         place_overrides: overrides.map(|(network, place)| RawPlaceOverride { network, place }).collect(),
         regions: plan.regions.iter().map(region).collect(),
         credentials: secrets.uploaders.iter().map(credential).collect::<anyhow::Result<_>>()?,

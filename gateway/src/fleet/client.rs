@@ -305,6 +305,7 @@ impl NodeClient {
             self.directory.note_failure(&node);
             NodeError::Unreachable { node, source: Box::new(source) }
         })?;
+        self.directory.note_answer(&node);
         if response.status().is_success() {
             return Ok(response);
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use domicile_chunker::BufferPool;
 use domicile_compliance::audit::AuditLog;
-use domicile_compliance::Locator;
 use domicile_types::{NodeId, Subject, SubjectFacts};
 use tokio::sync::Semaphore;
 
@@ -13,7 +12,7 @@ use crate::accounts::Accounts;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::fleet::{Directory, NodeClient};
+use crate::fleet::{Directory, Locating, NodeClient, Warden};
 use crate::judging::Judging;
 use crate::keys::Keyring;
 use crate::notify::Hooks;
@@ -35,13 +34,15 @@ pub struct Parts {
     /// The packs in force.
     pub judging: Judging,
     /// Says where an address is.
-    pub locator: Arc<Locator>,
+    pub locator: Arc<Locating>,
     /// The audit log with its erasable side store.
     pub log: Arc<AuditLog>,
     /// Buckets, objects, uploads, garbage.
     pub catalog: Catalog,
     /// What is known of the nodes.
     pub directory: Arc<Directory>,
+    /// Judges how they stand.
+    pub warden: Arc<Warden>,
     /// Talks to them.
     pub nodes: NodeClient,
     /// Whose access keys work.

@@ -69,6 +69,7 @@ pub(crate) async fn start_fleet(folder: &Path, seats: &[&str]) -> Fleet {
     for (index, seat) in seats.iter().enumerate() {
         fleet.hear_of(index, seat);
     }
+    fleet.running.gateway.warden.step().await.unwrap();
     fleet
 }
 

@@ -76,12 +76,16 @@ async fn comes_to(running: &Running, number: u8, state: NodeState) {
     tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the standing changes");
 }
 
-/// Changes of the fleet in the log, about node `number`, and incidents.
+/// Changes of the fleet in the log about node `number`, without its enrolment, and incidents.
 fn logged(running: &Running, number: u8) -> (Vec<(FleetChange, Vec<String>)>, Vec<String>) {
     let (mut changes, mut incidents) = (Vec::new(), Vec::new());
     for index in 0..running.gateway.log.len() {
         match running.gateway.log.read(index).unwrap().entry {
-            Entry::Fleet { what, node: Some(it), reasons, .. } if it == node(number) => changes.push((what, reasons)),
+            Entry::Fleet { what, node: Some(it), reasons, .. }
+                if it == node(number) && what != FleetChange::Approved =>
+            {
+                changes.push((what, reasons));
+            }
             Entry::Incident { what, node: Some(it), .. } if it == node(number) => incidents.push(what),
             _ => {}
         }

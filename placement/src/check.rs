@@ -302,7 +302,7 @@ fn profile_violations(request: &PlacementRequest, plan: &Plan, violations: &mut 
     }
 }
 
-/// Every index of the profile exactly once, held or planned.
+/// Every index of the profile at most once, held or planned; those that wait need not be either.
 fn shard_violations(request: &PlacementRequest, plan: &Plan, violations: &mut Vec<Violation>) {
     let mut seen: BTreeMap<u8, usize> = BTreeMap::new();
     for shard in plan.shards.iter().map(|planned| planned.shard).chain(request.held.iter().map(|held| held.shard)) {
@@ -317,7 +317,7 @@ fn shard_violations(request: &PlacementRequest, plan: &Plan, violations: &mut Ve
         }
     }
     for shard in (0u8..).take(plan.profile.k() + plan.profile.m()) {
-        if !seen.contains_key(&shard) {
+        if !seen.contains_key(&shard) && !request.waived.contains(&shard) {
             violations.push(Violation::ShardMissing { shard });
         }
     }

@@ -23,6 +23,21 @@
 //! 16 nines); one at a time is what is promised. The figure is per segment: an object of `s` segments on different nodes
 //! is lost up to `s` times as often ([`Durability::of_segments`]).
 
+//!
+//! # Waiting
+//!
+//! A repair reads `k` shards whether it rebuilds one or four, so it pays to wait until several are lost. A repair that waits
+//! for `t` of them, and then rebuilds all at once at the same rate, is the chain in which from `i >= t` the next state is 0.
+//! With `l(i) = (n - i) a`, `E(i)` the mean years from `i` to the loss, and `E(i) = A(i) + (1 - C(i)) E(0)`:
+//!
+//! ```text
+//! A(m+1) = 0      A(i) = 1 / l(i) + A(i+1)                    C(i) = C(i+1)                      for i < t
+//! C(m+1) = 1      A(i) = (1 + l(i) A(i+1)) / (l(i) + r)       C(i) = l(i) C(i+1) / (l(i) + r)    for i >= t
+//! L = E(0) = A(0) / C(0)
+//! ```
+//!
+//! Again nothing cancels. [`thresholds`] waits as long as that is worth no less than the promise above.
+
 use std::fmt;
 
 use domicile_types::CodeProfile;
@@ -89,6 +104,97 @@ pub fn durability(
     }
     let years = mean_years_to_loss(profile, node_loss_per_year, DAYS_PER_YEAR / repair_days);
     Ok(Durability::of_loss(-(-years.recip()).exp_m1()))
+}
+
+/// [`durability`] where a repair waits for `begin_at` lost shards (zero counts as one) and then rebuilds all at once.
+pub fn durability_when_lazy(
+    profile: CodeProfile,
+    node_loss_per_year: f64,
+    repair_days: f64,
+    begin_at: usize,
+) -> Result<Durability, DurabilityError> {
+    // Refuses what is no rate.
+    durability(profile, node_loss_per_year, repair_days)?;
+    let years = mean_years_when_lazy(profile, node_loss_per_year, DAYS_PER_YEAR / repair_days, begin_at);
+    Ok(Durability::of_loss(-(-years.recip()).exp_m1()))
+}
+
+/// How many shards of a segment may be lost before its repair begins, and before it comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Thresholds {
+    /// With fewer lost shards than this nothing is done for them: at least one, at most `m`.
+    pub lazy: usize,
+    /// With so many the segment comes before all that have fewer: at least [`Thresholds::lazy`], at most `m`.
+    pub eager: usize,
+}
+
+impl Thresholds {
+    /// Nothing waits.
+    pub const AT_ONCE: Self = Self { lazy: 1, eager: 1 };
+}
+
+/// How likely the loss of a segment within one repair time may be before it comes first.
+const URGENT_LOSS: f64 = 1e-6;
+
+/// The thresholds that follow from a rate of loss and a time of repair.
+///
+/// *Lazy*: the largest `t` for which repairing all at once from `t` on is worth no less than what [`durability`] promises.
+/// *Eager*: the smallest number of lost shards with which, nothing being repaired for `repair_days`, the segment would be
+/// lost with a probability above 10^-6.
+pub fn thresholds(
+    profile: CodeProfile,
+    node_loss_per_year: f64,
+    repair_days: f64,
+) -> Result<Thresholds, DurabilityError> {
+    let promised = durability(profile, node_loss_per_year, repair_days)?;
+    let most = profile.m().max(1);
+    let mut lazy = 1;
+    for begin_at in 2..=most {
+        if durability_when_lazy(profile, node_loss_per_year, repair_days, begin_at)?.nines >= promised.nines {
+            lazy = begin_at;
+        }
+    }
+    let dies = -(-node_loss_per_year * repair_days / DAYS_PER_YEAR).exp_m1();
+    let urgent = (1..=most).find(|lost| loss_without_repair(profile, *lost, dies) > URGENT_LOSS);
+    Ok(Thresholds { lazy, eager: urgent.unwrap_or(most).max(lazy) })
+}
+
+/// The probability that more than `m` shards are gone once each of those left has died with probability `dies`.
+fn loss_without_repair(profile: CodeProfile, lost: usize, dies: f64) -> f64 {
+    let left = profile.n().saturating_sub(lost);
+    let spare = profile.m().saturating_sub(lost);
+    // P(X = 0), then each term from the one before it: P(x) = P(x-1) (left - x + 1) / x * dies / (1 - dies).
+    let mut term = (0..left).fold(1.0, |product, _| product * (1.0 - dies));
+    let mut beyond = 0.0;
+    let mut x = 0.0;
+    let mut remaining = (0..left).fold(0.0, |count, _| count + 1.0);
+    for deaths in 0..=left {
+        if deaths > spare {
+            beyond += term;
+        }
+        x += 1.0;
+        term *= remaining / x * dies / (1.0 - dies);
+        remaining -= 1.0;
+    }
+    beyond
+}
+
+/// `L` of a repair that waits; see the module's documentation.
+fn mean_years_when_lazy(profile: CodeProfile, loss_rate: f64, repair_rate: f64, begin_at: usize) -> f64 {
+    let (mut years, mut certain) = (0.0, 1.0);
+    // At the state of `m` lost shards `k` are left; the walk goes back to none lost.
+    let mut left = (0..profile.k()).fold(0.0, |count, _| count + 1.0);
+    for lost in (0..=profile.m()).rev() {
+        let rate = left * loss_rate;
+        if lost >= begin_at.max(1) {
+            years = (1.0 + rate * years) / (rate + repair_rate);
+            certain *= rate / (rate + repair_rate);
+        } else {
+            years += 1.0 / rate;
+        }
+        left += 1.0;
+    }
+    years / certain
 }
 
 /// `L` of the module's documentation; both rates are per year.
@@ -193,6 +299,67 @@ mod tests {
             let sum: f64 = (0..lives).map(|_| years_until_lost(profile, loss_rate, repair_rate, &mut chance)).sum();
             let (seen, expected) = (sum / f64::from(lives), mean_years_to_loss(profile, loss_rate, repair_rate));
             // A life is about exponential: the standard error of the mean is 1/sqrt(20,000) = 0.7% of it. Four of them.
+            assert!((seen / expected - 1.0).abs() < 0.028, "{profile}: simulated {seen}, formula {expected}");
+        }
+    }
+
+    #[test]
+    fn waiting_is_worth_less_and_the_thresholds_keep_the_promise() {
+        let lazily = |t| durability_when_lazy(CodeProfile::RS_16_8, 0.08, 7.0, t).unwrap().nines;
+        let nines: Vec<f64> = (1..=8).map(lazily).collect();
+        assert!(nines.is_sorted_by(|a, b| a > b), "{nines:?}");
+        let shown = |profile| {
+            let Thresholds { lazy, eager } = thresholds(profile, 0.08, 7.0).unwrap();
+            (lazy, eager)
+        };
+        assert_eq!(shown(CodeProfile::RS_4_2), (1, 1));
+        let (lazy, eager) = shown(CodeProfile::RS_16_8);
+        assert!(lazily(lazy) >= 11.9 && lazily(lazy + 1) < 11.96, "lazy {lazy}: {nines:?}");
+        assert_eq!(eager, 6);
+        assert_eq!(shown(CodeProfile::RS_4_2.whole_copies()), (1, 1));
+        assert_eq!(shown(CodeProfile::new(3, 0).unwrap()), (1, 1));
+    }
+
+    /// One life of a segment whose repair waits for `begin_at` lost shards and then rebuilds all at once.
+    fn years_until_lost_when_lazy(
+        profile: CodeProfile,
+        (loss_rate, repair_rate): (f64, f64),
+        begin_at: usize,
+        chance: &mut SplitMix,
+    ) -> f64 {
+        let mut now = 0.0;
+        let mut dies_at: Vec<f64> = (0..profile.n()).map(|_| chance.wait(loss_rate)).collect();
+        let mut repaired_at = f64::INFINITY;
+        loop {
+            let (next, death) = dies_at.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            if repaired_at < death {
+                now = repaired_at;
+                for shard in dies_at.iter_mut().filter(|dies_at| dies_at.is_infinite()) {
+                    *shard = now + chance.wait(loss_rate);
+                }
+                repaired_at = f64::INFINITY;
+                continue;
+            }
+            dies_at[next] = f64::INFINITY;
+            let lost = dies_at.iter().filter(|dies_at| dies_at.is_infinite()).count();
+            if lost > profile.m() {
+                return now.max(death);
+            }
+            if lost >= begin_at && repaired_at.is_infinite() {
+                repaired_at = death + chance.wait(repair_rate);
+            }
+        }
+    }
+
+    #[test]
+    fn a_simulation_of_waiting_agrees_with_its_formula() {
+        let mut chance = SplitMix(4);
+        for (k, m, rates, begin_at) in [(4, 2, (0.5, 6.0), 2), (8, 4, (1.0, 20.0), 3), (8, 4, (1.0, 10.0), 1)] {
+            let profile = CodeProfile::new(k, m).unwrap();
+            let lives = 20_000;
+            let sum: f64 = (0..lives).map(|_| years_until_lost_when_lazy(profile, rates, begin_at, &mut chance)).sum();
+            let expected = mean_years_when_lazy(profile, rates.0, rates.1, begin_at);
+            let seen = sum / f64::from(lives);
             assert!((seen / expected - 1.0).abs() < 0.028, "{profile}: simulated {seen}, formula {expected}");
         }
     }

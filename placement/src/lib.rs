@@ -2,7 +2,8 @@
 //!
 //! *In scope*: the roster of enrolled nodes; the choice of nodes for a segment ([`place`]); the examination that every
 //! choice must pass ([`check`]), the only maker of [`Assignment`]s; the order in which to read shards
-//! ([`read_order`]); what a profile is worth ([`durability`]).
+//! ([`read_order`]); which shards of a segment are to move, from what and where to ([`plan_repair`]), and which segment
+//! comes first ([`risk()`]); what a profile is worth ([`durability`]).
 //!
 //! *Out of scope*: what the law says (`domicile-compliance` decides, a [`Permit`] arrives here), bytes, sockets, clocks,
 //! and who is alive (the caller keeps [`NodeState`] up to date). Everything here is a pure function of its arguments.
@@ -33,14 +34,20 @@ mod properties;
 mod read;
 mod refusal;
 mod rendezvous;
+mod repair;
+#[cfg(test)]
+mod repair_properties;
 mod request;
+mod risk;
 mod roster;
 
 pub use crate::check::{Assignment, Assignments, Violation, check};
-pub use crate::durability::{Durability, DurabilityError, durability};
+pub use crate::durability::{Durability, DurabilityError, Thresholds, durability, durability_when_lazy, thresholds};
 pub use crate::place::{auto_profile, place, place_excluding};
 pub use crate::plan::{Plan, PlannedShard};
 pub use crate::read::{HeldBy, UNMEASURED_LATENCY, read_order};
 pub use crate::refusal::{Census, HeldFault, PlacementRefusal, Removed, RuleRemoval, Shortage, removals};
+pub use crate::repair::{Aim, Cause, Mending, RepairPlan, SegmentState, plan_repair};
 pub use crate::request::{HeldShard, PlacementRequest, PlacementSeed};
+pub use crate::risk::{Risk, risk};
 pub use crate::roster::{Network, NodeRecord, NodeState, Roster, RosterError};

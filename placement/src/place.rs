@@ -31,12 +31,12 @@ pub fn place(roster: &Roster, permit: &Permit, request: &PlacementRequest) -> Re
     let survey = Survey::new(roster, permit, request);
     let held = held_nodes(roster, permit, request, profile)?;
     let limit = request.shards_per_controller(profile);
-    let wanted = profile.n().saturating_sub(held.len());
+    let wanted = wanted(request, profile, &held);
     if room(&survey.eligible, &held, limit) < wanted {
         return Err(PlacementRefusal::TooFew(Box::new(survey.shortage(request, profile, &held))));
     }
     let chosen = choose(&survey.eligible, &held, request, wanted, limit);
-    let kept: BTreeSet<u8> = request.held.iter().map(|held| held.shard).collect();
+    let kept: BTreeSet<u8> = request.held.iter().map(|held| held.shard).chain(request.waived.iter().copied()).collect();
     let missing = (0u8..).take(profile.n()).filter(|shard| !kept.contains(shard));
     let shards = missing.zip(chosen).map(|(shard, node)| PlannedShard { shard, node }).collect();
     Ok(Plan { profile, shards })
@@ -129,7 +129,7 @@ impl<'a> Survey<'a> {
     }
 
     fn fits(&self, request: &PlacementRequest, profile: CodeProfile, held: &[&NodeRecord]) -> bool {
-        room(&self.eligible, held, request.shards_per_controller(profile)) >= profile.n().saturating_sub(held.len())
+        room(&self.eligible, held, request.shards_per_controller(profile)) >= wanted(request, profile, held)
     }
 
     fn shortage(self, request: &PlacementRequest, profile: CodeProfile, held: &[&NodeRecord]) -> Shortage {
@@ -141,7 +141,7 @@ impl<'a> Survey<'a> {
         };
         Shortage {
             profile,
-            shards_wanted: profile.n().saturating_sub(held.len()),
+            shards_wanted: wanted(request, profile, held),
             shards_per_controller: limit,
             room: room(&self.eligible, held, limit),
             room_if_all_served: room(&lawful, held, limit),
@@ -233,11 +233,8 @@ fn held_nodes<'a>(
         match record.state {
             NodeState::Quarantined => return refuse(HeldFault::Quarantined),
             NodeState::Lost | NodeState::Corrupt => return refuse(HeldFault::Gone),
-            NodeState::Online
-            | NodeState::Suspect
-            | NodeState::ReadOnly
-            | NodeState::Draining
-            | NodeState::Offline => {}
+            NodeState::Online | NodeState::Suspect | NodeState::ReadOnly | NodeState::Draining | NodeState::Offline => {
+            }
         }
         if kept.iter().filter(|other| other.controller == record.controller).count() >= limit {
             return refuse(HeldFault::ControllerFull);
@@ -245,6 +242,13 @@ fn held_nodes<'a>(
         kept.push(record);
     }
     Ok(kept)
+}
+
+/// How many shards are to be placed: all but those that stay and those that wait.
+fn wanted(request: &PlacementRequest, profile: CodeProfile, held: &[&NodeRecord]) -> usize {
+    let waits = |shard: &u8| request.waived.contains(shard) && request.held.iter().all(|held| held.shard != *shard);
+    let waiting = (0u8..).take(profile.n()).filter(waits).count();
+    profile.n().saturating_sub(held.len()).saturating_sub(waiting)
 }
 
 /// How many shards `nodes` can take, one each, with no controller above `limit` when those on `held` are counted.

@@ -403,7 +403,9 @@ fn a_refusal_for_want_of_service_says_that_it_may_pass() {
     assert!(!shortage.is_lawful());
     assert_eq!((shortage.room, shortage.room_if_all_served), (5, 8));
     let message = shortage.to_string();
-    for part in ["1 are offline or lost", "1 are draining", "1 are full", "bring offline nodes back (1 more controller)"] {
+    for part in
+        ["1 are offline or lost", "1 are draining", "1 are full", "bring offline nodes back (1 more controller)"]
+    {
         assert!(message.contains(part), "{message}");
     }
 }

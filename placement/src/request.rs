@@ -21,6 +21,8 @@ pub struct PlacementRequest {
     /// Shards that lie durable where they are and stay there: what a retry or a repair does not move. Only the missing
     /// ones are placed.
     pub held: Vec<HeldShard>,
+    /// Shards that are neither held nor placed now: lost, and waiting for a repair that is worth its while, or for room.
+    pub waived: Vec<u8>,
 }
 
 impl PlacementRequest {
@@ -35,6 +37,7 @@ impl PlacementRequest {
             shards_per_controller_max: 1,
             avoid: Vec::new(),
             held: Vec::new(),
+            waived: Vec::new(),
         }
     }
 

@@ -4,9 +4,9 @@ use domicile_types::{DataId, ObjectKey, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, same_bucket};
+use super::claim::end_claim;
 use super::garbage::Debris;
 use super::object::{Body, ObjectHead, Preconditions};
-use super::share::was_last_sharer;
 use super::version::{VersionEntry, VersionId, Versioning, tail_of};
 use super::versions::{Change, newest};
 use super::{Catalog, CatalogError, Stamp, compact, garbage};
@@ -199,7 +199,7 @@ pub(super) fn discard_object(
         Body::Whole(extent) => Debris::Extent(extent.id),
         Body::Parts(_) => Debris::Parts,
     };
-    if was_last_sharer(tx, head.data)? {
+    if end_claim(tx, head.data, head.upload)? {
         garbage::discard(tx, &bucket.origin(), head.data, debris, due)?;
     }
     Ok(Removed { data: head.data, size: head.object.size, etag: head.object.etag.clone() })

@@ -28,6 +28,26 @@ impl ExtentId {
     }
 }
 
+/// One page of one extent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PageAt {
+    /// Of which extent.
+    pub extent: ExtentId,
+    /// Which page, from 0.
+    pub page: u32,
+}
+
+impl PageAt {
+    /// The page that a row's key ends with: sixteen bytes of extent, four of page.
+    pub(super) fn from_key(key: &[u8]) -> Result<Self, CatalogError> {
+        let damaged = CatalogError::Inconsistent { what: "a key that names no page" };
+        let split = key.len().checked_sub(20).and_then(|at| key.get(at..)).and_then(<[u8]>::split_first_chunk::<16>);
+        let Some((extent, page)) = split else { return Err(damaged) };
+        let Ok(page) = <[u8; 4]>::try_from(page) else { return Err(damaged) };
+        Ok(Self { extent: ExtentId::from_bytes(*extent), page: u32::from_be_bytes(page) })
+    }
+}
+
 /// The shape of a body: enough to tell which page holds which byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
@@ -50,6 +70,13 @@ impl Extent {
     #[must_use]
     pub fn segments(&self) -> u64 {
         self.bytes.div_ceil(u64::from(self.segment_bytes.max(1)))
+    }
+
+    /// Plaintext bytes of segment `segment`; none past the end.
+    #[must_use]
+    pub fn segment_plaintext_bytes(&self, segment: u64) -> u64 {
+        let whole = u64::from(self.segment_bytes.max(1));
+        self.bytes.saturating_sub(segment.saturating_mul(whole)).min(whole)
     }
 
     /// How many pages there are.
@@ -146,6 +173,18 @@ impl StoredRow for StoredPage {
 }
 
 impl StoredPage {
+    /// Every node that holds, or may hold, a shard of the page.
+    pub(super) fn nodes(&self) -> &[[u8; 32]] {
+        &self.nodes
+    }
+
+    /// The same page, its sealed records untouched, with shards where `page` has them.
+    pub(super) fn relocated(self, page: &ExtentPage) -> Self {
+        let (mut stored, _) = ExtentPage { sealed: Bytes::new(), ..page.clone() }.to_rows();
+        stored.sealed = self.sealed;
+        stored
+    }
+
     /// Whether the sealed records are a row of their own.
     pub(super) fn is_apart(&self) -> bool {
         matches!(self.sealed, Sealed::Apart)

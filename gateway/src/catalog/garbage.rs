@@ -11,17 +11,23 @@ use bytes::Bytes;
 use domicile_types::{BucketName, DataId, PackId, RegionName, TenantId, UnixMillis, UploadId};
 use serde::{Deserialize, Serialize};
 
-use super::extent::{ExtentId, ShardAt, StoredPage};
+use super::claim::end_claim;
+use super::extent::{ExtentId, PageAt, ShardAt, StoredPage};
+use super::holders::index_holders;
 use super::put::{PendingRow, discard_pending};
 use super::read::PartList;
 use super::upload::{Part, Upload};
 use super::{Catalog, CatalogError, compact, keys};
 use crate::state::{Held, IfLost, KeyRange, KeyedRow, Order, Owner, Read, StoredRow, Tx, View, decode, require_lease};
 
-/// Part rows that one transaction unfolds: two writes each.
-const PARTS_UNFOLDED: usize = 400;
-/// Pages that are swept at once: three writes each.
+/// Part rows that one transaction unfolds: three writes each.
+const PARTS_UNFOLDED: usize = 300;
+/// Pages that are swept at once.
 const SWEEPS_AT_ONCE_MAX: usize = 100;
+/// Rows that one transaction of finished sweeps writes at the most.
+const SWEEP_WRITES_MAX: usize = 900;
+/// Rows of a page beside one for every node that holds shards of it: page, sealed records, damages, extent, garbage.
+const ROWS_OF_A_PAGE: usize = 5;
 /// Pending rows that one transaction reaps: two writes each.
 const ORPHANS_REAPED: usize = 400;
 
@@ -117,6 +123,7 @@ pub(super) fn give_up_upload(
     upload: &Upload,
     due: UnixMillis,
 ) -> Result<(), CatalogError> {
+    end_claim(tx, upload.new.data, upload.new.upload)?;
     let debris = Debris::Upload { upload: upload.new.upload, kept: Bytes::new() };
     discard(tx, origin, upload.new.data, debris, due)
 }
@@ -148,17 +155,11 @@ impl Catalog {
 
     /// Removes pages whose shards are deleted from their nodes, and the garbage rows of extents that have no more.
     pub async fn finish_sweeps(&self, lease: &Held, sweeps: &[Sweep]) -> Result<(), CatalogError> {
-        for batch in sweeps.chunks(SWEEPS_AT_ONCE_MAX) {
-            let lease = lease.clone();
-            let done: Vec<_> = batch.iter().map(|sweep| (sweep.row.clone(), sweep.page.clone())).collect();
+        for batch in batches(sweeps) {
+            let (lease, batch) = (lease.clone(), batch.to_vec());
             self.write(IfLost::Repeat, move |tx| {
                 require_lease(tx, &lease)?;
-                for (row, page) in &done {
-                    tx.delete(keys::sealed_beside(page))?;
-                    tx.delete(page.clone())?;
-                    finish_extent(tx, row)?;
-                }
-                Ok(())
+                batch.iter().try_for_each(|sweep| finish_sweep(tx, sweep))
             })
             .await?;
         }
@@ -233,7 +234,13 @@ fn unfold(tx: &mut Tx<'_>, row: &[u8], now: UnixMillis) -> Result<(), CatalogErr
     let Some(garbage) = tx.get_row::<Garbage>(row)? else { return Ok(()) };
     let Garbage { origin, data, debris, .. } = &garbage;
     let done = match debris {
-        Debris::Extent(extent) => tx.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.is_empty(),
+        Debris::Extent(extent) => {
+            let done = tx.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.is_empty();
+            if done {
+                tx.delete(keys::extent_known(*extent))?;
+            }
+            done
+        }
         Debris::Parts => unfold_list(tx, origin, *data, now)?,
         Debris::Upload { upload, kept } => unfold_upload(tx, origin, *data, *upload, kept, now)?,
         Debris::Completion(upload) => {
@@ -247,10 +254,45 @@ fn unfold(tx: &mut Tx<'_>, row: &[u8], now: UnixMillis) -> Result<(), CatalogErr
     Ok(())
 }
 
+/// `sweeps` in as many transactions as their rows need.
+fn batches(sweeps: &[Sweep]) -> Vec<&[Sweep]> {
+    let (mut batches, mut rest) = (Vec::new(), sweeps);
+    while !rest.is_empty() {
+        let mut writes = 0;
+        let fitting = rest.iter().take_while(|sweep| {
+            writes += ROWS_OF_A_PAGE + sweep.shards.len();
+            writes <= SWEEP_WRITES_MAX
+        });
+        // A page alone always fits: it names at most some 870 shards.
+        let (batch, others) = rest.split_at(fitting.count().clamp(1, rest.len()));
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}
+
+/// Removes a page, if nodes were told of all that it names: a repair that began before the body became garbage may have
+/// written more into it since. Then it is swept once more.
+fn finish_sweep(tx: &mut Tx<'_>, sweep: &Sweep) -> Result<(), CatalogError> {
+    if let Some(stored) = tx.get_row::<StoredPage>(&sweep.page)? {
+        let at = PageAt::from_key(&sweep.page)?;
+        let nodes = stored.nodes().to_vec();
+        if stored.into_page(None)?.shards().any(|shard| sweep.shards.binary_search(&shard).is_err()) {
+            return Ok(());
+        }
+        index_holders(tx, at, &nodes, &[])?;
+        tx.delete(keys::damaged(at))?;
+        tx.delete(keys::sealed_beside(&sweep.page))?;
+        tx.delete(sweep.page.clone())?;
+    }
+    finish_extent(tx, &sweep.row)
+}
+
 /// Removes the garbage row of an extent that has no pages any more.
 fn finish_extent(tx: &mut Tx<'_>, row: &[u8]) -> Result<(), CatalogError> {
     let Some(Garbage { debris: Debris::Extent(extent), .. }) = tx.get_row(row)? else { return Ok(()) };
     if tx.scan(&KeyRange::prefix(&keys::extent(extent)), 1, Order::Ascending)?.is_empty() {
+        tx.delete(keys::extent_known(extent))?;
         tx.delete(row.to_vec())?;
     }
     Ok(())
@@ -288,6 +330,7 @@ fn unfold_upload(
         let at = usize::from(part.number.saturating_sub(1));
         let is_kept = kept.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
         if !is_kept {
+            tx.delete(keys::extent_known(part.extent.id))?;
             discard(tx, origin, data, Debris::Extent(part.extent.id), now)?;
         }
         tx.delete(found.key)?;

@@ -18,7 +18,12 @@
 //! s extent-id page                      sealed records of an extent page that are too large for its row
 //! w extent-id                           extent being written
 //! h webhook 00 due id                   message to a webhook, by the time it is to be sent
-//! d data-id                             how many versions beyond one share a body
+//! d data-id upload-id                   claim on a body: of a version, or of an upload in progress
+//! x extent-id                           what a repair must know of an extent, once it is part of something
+//! m node extent-id page                 that a node holds, or may hold, shards of an extent page
+//! D extent-id page                      shards of an extent page that are known to be damaged
+//! z node data-id cid                    copy that a node is to delete
+//! R data-id cid node                    receipt of a node for a copy that it has deleted
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
 //! je                                    how often that by which is judged has changed
@@ -40,10 +45,10 @@
 //! `o` holds current versions alone: the cost of a listing page does not depend on how many old versions, parts, or
 //! pages there are. Numbers are big-endian, so that they sort.
 
-use domicile_types::{BucketName, DataId, NodeId, ObjectKey, TenantId, UnixMillis, UploadId};
+use domicile_types::{BucketName, DataId, NodeId, ObjectKey, ShardCid, TenantId, UnixMillis, UploadId};
 
 use super::bucket::BucketId;
-use super::extent::ExtentId;
+use super::extent::{ExtentId, PageAt};
 use super::identity::IdentityName;
 
 /// A key that begins with `table`.
@@ -171,8 +176,49 @@ pub(super) fn root_page(data: DataId, page: u32) -> Vec<u8> {
     row(b'r', &[data.as_bytes(), &page.to_be_bytes()])
 }
 
-pub(super) fn sharers(data: DataId) -> Vec<u8> {
+pub(super) fn claims(data: DataId) -> Vec<u8> {
     row(b'd', &[data.as_bytes()])
+}
+
+pub(super) fn claim(data: DataId, upload: UploadId) -> Vec<u8> {
+    row(b'd', &[data.as_bytes(), upload.as_bytes()])
+}
+
+pub(super) fn extent_known(extent: ExtentId) -> Vec<u8> {
+    row(b'x', &[extent.as_bytes()])
+}
+
+pub(super) fn held_by(node: &NodeId) -> Vec<u8> {
+    row(b'm', &[node.public_key()])
+}
+
+pub(super) fn held_page(node: &[u8; 32], at: PageAt) -> Vec<u8> {
+    row(b'm', &[node, at.extent.as_bytes(), &at.page.to_be_bytes()])
+}
+
+pub(super) fn damaged(at: PageAt) -> Vec<u8> {
+    row(b'D', &[at.extent.as_bytes(), &at.page.to_be_bytes()])
+}
+
+/// The prefix of all rows of damaged shards.
+pub(super) const DAMAGED: &[u8] = b"D";
+
+/// The prefix of all extent pages.
+pub(super) const EXTENT_PAGES: &[u8] = b"e";
+
+/// The prefix of all copies that are to be deleted.
+pub(super) const RESIDUE: &[u8] = b"z";
+
+pub(super) fn receipt(data: DataId, cid: &ShardCid, node: &NodeId) -> Vec<u8> {
+    row(b'R', &[data.as_bytes(), cid.digest(), node.public_key()])
+}
+
+pub(super) fn residue_at(node: &NodeId) -> Vec<u8> {
+    row(b'z', &[node.public_key()])
+}
+
+pub(super) fn residue(node: &NodeId, data: DataId, cid: &ShardCid) -> Vec<u8> {
+    row(b'z', &[node.public_key(), data.as_bytes(), cid.digest()])
 }
 
 pub(super) fn extent(extent: ExtentId) -> Vec<u8> {

@@ -13,6 +13,13 @@
 //! a pending row of a process that is gone: [`Catalog::reap_orphans`] makes garbage of it, and its pages say exactly
 //! which shards may exist.
 //!
+//! # Who holds what, and for whom
+//!
+//! Every page is indexed by the nodes that hold, or may hold, shards of it, in the transaction that writes the page; every
+//! extent that is part of something has a row with its shape and its data id; every version, and every upload in progress,
+//! has a claim on the body that it names, with the packs and the classification that the body is under. So a repair, a
+//! re-scan of the law, or the end of a node finds what it must look at, and needs no key (`holders`, `claim`, `mend`).
+//!
 //! # Large objects
 //!
 //! A transaction writes at most 1,000 rows, and an object of 5 TiB has over a million segments, so nothing is written at
@@ -23,6 +30,7 @@
 mod acl;
 mod bucket;
 mod bucket_versioning;
+mod claim;
 mod compact;
 mod complete;
 mod delete;
@@ -33,15 +41,18 @@ mod fleet_rows;
 #[doc(hidden)]
 pub mod fuzzing;
 mod garbage;
+mod holders;
 mod identity;
 mod judging;
 mod keys;
 mod listing;
+mod mend;
 mod object;
 mod outbox;
 mod protection;
 mod put;
 mod read;
+mod residue;
 mod settings;
 mod share;
 mod standing;
@@ -62,16 +73,19 @@ use serde::de::DeserializeOwned;
 
 pub use acl::{Acl, Grantee, Permission};
 pub use bucket::{Bucket, BucketId, BucketPage, NewBucket, Tags};
+pub use claim::Claim;
 pub use complete::{Completed, CompletionPlan, NewCompletion, PlannedCompletion, RequestedPart};
 pub use delete::{Deleted, Deletion, Removed};
 pub use error::CatalogError;
 pub use expiry::{Due, Ending, Walk};
-pub use extent::{Extent, ExtentId, ExtentPage, ShardAt};
+pub use extent::{Extent, ExtentId, ExtentPage, PageAt, ShardAt};
 pub use fleet_rows::{FleetEdit, FleetKind, FleetName, FleetRecord, FleetRecords, InvitationRow, RequestRow};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
+pub use holders::Mendable;
 pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
 pub use judging::{InForce, JudgingEpoch};
 pub use listing::{ListPage, ListQuery, ListStart, ListedObject};
+pub use mend::{Announced, Move};
 pub use object::{
     Body, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, EtagMatch, NewObject, ObjectHead, PartIndex,
     PartPage, Preconditions,
@@ -80,6 +94,7 @@ pub use outbox::{Message, Queued};
 pub use protection::{Encryption, Lock, Protection, Retention, RetentionMode};
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;
+pub use residue::{Gone, Residue, ResidueCause, ToDelete};
 pub use settings::{Setting, StoredSetting};
 pub use share::{SealedAs, ShareSource, SharingCopy};
 pub use standing::{NodeFile, StandingRows};

@@ -4,9 +4,11 @@ use domicile_types::{DataId, ObjectKey, UnixMillis, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, unchanged_bucket};
+use super::claim::{Claim, put_claim};
 use super::delete::Removed;
-use super::extent::{Extent, ExtentId, ExtentPage};
+use super::extent::{Extent, ExtentId, ExtentPage, PageAt, StoredPage};
 use super::garbage::{Debris, Origin};
+use super::holders::{index_holders, put_known};
 use super::judging::{JudgingEpoch, still_judged_by};
 use super::object::{Body, HEAD_BYTES_MAX, NewObject, ObjectHead, Preconditions};
 use super::version::{Version, VersionEntry, VersionId, Versioning, tail_of};
@@ -184,6 +186,9 @@ impl Catalog {
             take_pending(tx, extent)?;
             put_pages(tx, extent, &pages)?;
             tx.delete(keys::pending(extent))?;
+            if let Body::Whole(shape) = &head.body {
+                put_known(tx, head.data, 0, shape)?;
+            }
             put_head(tx, &bucket, &key, head.clone(), &conditions, due).map(|(_, outcome)| outcome)
         })
         .await
@@ -231,6 +236,9 @@ pub(super) fn discard_pending(
 pub(super) fn put_pages(tx: &mut Tx<'_>, extent: ExtentId, pages: &[(u32, ExtentPage)]) -> Result<(), CatalogError> {
     for (number, page) in pages {
         let (row, apart) = page.to_rows();
+        let at = PageAt { extent, page: *number };
+        let before: Option<StoredPage> = tx.get_row(&keys::extent_page(extent, *number))?;
+        index_holders(tx, at, before.as_ref().map_or(&[], StoredPage::nodes), row.nodes())?;
         let value = encode(&row)?;
         fits("an extent page", value.len(), limits::VALUE_BYTES_MAX)?;
         tx.put(keys::extent_page(extent, *number), value)?;
@@ -252,6 +260,8 @@ pub(super) fn put_head(
     conditions: &Preconditions,
     due: UnixMillis,
 ) -> Result<(Version, PutOutcome), CatalogError> {
+    // Before the version that is replaced is taken away: that one may share the body.
+    put_claim(tx, head.data, head.upload, &Claim::of(bucket, &head.object.packs, &head.object.classification))?;
     let newest = newest(tx, bucket, key)?;
     conditions.check(newest.as_ref().and_then(VersionEntry::object))?;
     let change = Change { bucket, key, now: head.last_modified, due, bypass_governance: false };

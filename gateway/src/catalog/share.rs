@@ -1,13 +1,12 @@
 //! Copies that share their bytes: one body, and several versions that name it, each with a wrapping of its own of the one
 //! data key.
 //!
-//! Versions of the same data id have the same body. Where there is more than one, a row counts how many more there are: up
-//! in the transaction that writes a sharing version, which has seen there that the version it copies is still what it was;
-//! down in each that takes one of them away. Who finds no such row takes away the last, and makes garbage of the body. So a
-//! body is garbage if and only if no version names it, wherever a crash falls; and no version can begin to name a body that
-//! is garbage already.
+//! Versions of the same data id have the same body, and each has a claim on it (`claim`): made in the transaction that writes
+//! a sharing version, which has seen there that the version it copies is still what it was; ended in that which takes the
+//! version away. Who ends the last claim makes garbage of the body. So a body is garbage if and only if no version names
+//! it, wherever a crash falls; and no version can begin to name a body that is garbage already.
 
-use domicile_types::{BucketName, DataId, ObjectKey, UploadId};
+use domicile_types::{BucketName, ObjectKey, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, same_bucket, unchanged_bucket};
@@ -16,8 +15,8 @@ use super::object::{NewObject, ObjectHead, Preconditions};
 use super::put::{PutOutcome, put_head};
 use super::version::Version;
 use super::versions::object_version;
-use super::{Catalog, CatalogError, Stamp, compact, keys};
-use crate::state::{Read, StoredRow, Tx};
+use super::{Catalog, CatalogError, Stamp, compact};
+use crate::state::Tx;
 
 /// The name that a manifest was sealed under, where that is another than its version's own: the first that named the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,17 +52,6 @@ pub struct SharingCopy {
     pub conditions: Preconditions,
     /// By what it was judged that the copy may share: the commit fails when that has changed.
     pub judged: JudgingEpoch,
-}
-
-/// How many versions name a body beside one.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Sharers {
-    others: u32,
-}
-
-impl StoredRow for Sharers {
-    const NAME: &'static str = "sharers of a body";
-    const VERSION: u8 = 1;
 }
 
 impl Catalog {
@@ -102,8 +90,6 @@ impl Catalog {
             if !source.is_there(tx)? {
                 return Ok(None);
             }
-            // Before the version that is replaced is taken away: that one may share the body, too, or be the source itself.
-            add_sharer(tx, head.data)?;
             let (_, outcome) = put_head(tx, &bucket, &key, head.clone(), &conditions, due)?;
             Ok(Some(outcome))
         })
@@ -132,23 +118,4 @@ impl ShareSource {
             Err(error) => Err(error),
         }
     }
-}
-
-fn add_sharer(tx: &mut Tx<'_>, data: DataId) -> Result<(), CatalogError> {
-    let row = keys::sharers(data);
-    let present = tx.get_row::<Sharers>(&row)?.map_or(0, |sharers| sharers.others);
-    let overflow = CatalogError::Inconsistent { what: "the number of versions that share a body" };
-    let others = present.checked_add(1).ok_or(overflow)?;
-    Ok(tx.put_row(row, &Sharers { others })?)
-}
-
-/// Takes one version's claim to a body away. Whether it was the last: then the body is garbage.
-pub(super) fn was_last_sharer(tx: &mut Tx<'_>, data: DataId) -> Result<bool, CatalogError> {
-    let row = keys::sharers(data);
-    match tx.get_row::<Sharers>(&row)? {
-        None => return Ok(true),
-        Some(Sharers { others: 0 | 1 }) => tx.delete(row)?,
-        Some(Sharers { others }) => tx.put_row(row, &Sharers { others: others - 1 })?,
-    }
-    Ok(false)
 }

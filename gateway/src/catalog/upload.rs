@@ -5,8 +5,10 @@ use domicile_types::{Classification, DataId, ObjectKey, PackId, SuiteId, UnixMil
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, Tags, same_bucket, split_upload_key, unchanged_bucket};
+use super::claim::{Claim, put_claim};
 use super::extent::{Extent, ExtentPage};
 use super::garbage::Debris;
+use super::holders::put_known;
 use super::judging::{JudgingEpoch, still_judged_by};
 use super::listing::{PAGE_ENTRIES_MAX, Walk, after_marker};
 use super::object::{Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, HEAD_BYTES_MAX};
@@ -157,6 +159,7 @@ impl Catalog {
             let bucket = unchanged_bucket(tx, &given)?;
             let value = encode(&row)?;
             fits("an upload's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
+            put_claim(tx, row.new.data, row.new.upload, &Claim::of(&bucket, &row.new.packs, &row.new.classification))?;
             Ok(tx.put(keys::upload(bucket.id, &key, row.new.upload), value)?)
         })
         .await?;
@@ -222,9 +225,11 @@ impl Catalog {
             take_pending(tx, part.extent.id)?;
             put_pages(tx, part.extent.id, &pages)?;
             tx.delete(keys::pending(part.extent.id))?;
+            put_known(tx, data, number, &part.extent)?;
             let row = keys::part(upload, number);
             if let Some(replaced) = tx.get_row::<Part>(&row)? {
                 // Nobody reads parts of an upload in progress, so nothing has to wait.
+                tx.delete(keys::extent_known(replaced.extent.id))?;
                 garbage::discard(tx, &bucket.origin(), data, Debris::Extent(replaced.extent.id), stamp.now)?;
             }
             tx.put_row(row, &part)?;

@@ -9,6 +9,7 @@ use domicile_types::{Classification, ObjectKey, UnixMillis};
 
 use super::acl::Acl;
 use super::bucket::{Bucket, Tags, same_bucket};
+use super::claim::{Claim, put_claim};
 use super::delete::{Removed, discard_object};
 use super::object::{HEAD_BYTES_MAX, ObjectHead};
 use super::protection::Retention;
@@ -151,6 +152,8 @@ impl Catalog {
             let bucket = same_bucket(tx, &given)?;
             let (row, mut head, is_current) = locate(tx, &bucket, &key, version)?;
             apply(&bucket, &mut head)?;
+            let claim = Claim::of(&bucket, &head.object.packs, &head.object.classification);
+            put_claim(tx, head.data, head.upload, &claim)?;
             let value = if is_current { encode(&*head)? } else { encode(&VersionEntry::Object(head))? };
             fits("an object's metadata and tags", value.len(), HEAD_BYTES_MAX)?;
             Ok(tx.put(row, value)?)

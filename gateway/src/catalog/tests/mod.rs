@@ -2,6 +2,7 @@
 //! in `model`.
 
 mod expiry;
+mod holders;
 mod identities;
 mod listings;
 mod model;
@@ -28,6 +29,8 @@ use crate::state::{Held, MemoryStore, acquire_lease};
 /// How long swept bytes wait in these tests.
 const GRACE_MILLIS: u64 = 1_000;
 const HOUR_MILLIS: u64 = 3_600_000;
+/// What is judged by in these tests.
+const LAW: JudgingEpoch = JudgingEpoch(0);
 
 /// A catalog with one bucket, and a source of identifiers that never repeat.
 struct World {
@@ -195,7 +198,13 @@ fn new_object(size: u64, etag: &str) -> NewObject {
 /// A commit of a body of `size` bytes with all its pages.
 fn put_commit(pending: &Pending, size: u64, etag: &str, conditions: Preconditions) -> PutCommit {
     let extent = extent(pending.extent(), size);
-    PutCommit { object: new_object(size, etag), pages: pages(&extent), extent, conditions, judged: JudgingEpoch::default() }
+    PutCommit {
+        object: new_object(size, etag),
+        pages: pages(&extent),
+        extent,
+        conditions,
+        judged: JudgingEpoch::default(),
+    }
 }
 
 /// Every page of an extent, complete: the shards are named by extent, segment and position.

@@ -27,7 +27,7 @@
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
 //! je                                    how often that by which is judged has changed
-//! jp                                    packs in force
+//! jl                                    packs in force
 //! ke                                    how often the fleet's records have changed
 //! kr kind id                            record of the fleet: entity, operator, enrolment, request, invitation
 //! l name                                lease (see `state`)
@@ -72,7 +72,7 @@ pub(super) const IDENTITY_EPOCH: &[u8] = b"ae";
 pub(super) const JUDGING_EPOCH: &[u8] = b"je";
 
 /// The packs in force.
-pub(super) const PACKS_IN_FORCE: &[u8] = b"jp";
+pub(super) const PACKS_IN_FORCE: &[u8] = b"jl";
 
 pub(super) fn identity(name: &IdentityName) -> Vec<u8> {
     let of_tenant = |kind: &[u8], tenant: &TenantId, name: &str| {

@@ -25,6 +25,8 @@ pub mod objects;
 pub mod open;
 pub mod policy;
 pub mod s3;
+#[cfg(test)]
+mod sim;
 pub mod state;
 mod sweep;
 #[cfg(test)]

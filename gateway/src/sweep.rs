@@ -63,7 +63,7 @@ async fn forget_requests(gateway: &Gateway) {
 
 /// Why a page could not be swept now.
 #[derive(Debug, thiserror::Error)]
-enum SweepError {
+pub(crate) enum SweepError {
     #[error("the catalog refused")]
     Catalog(#[from] CatalogError),
     #[error("the deletion could not be decided or logged")]
@@ -72,7 +72,7 @@ enum SweepError {
 
 /// Bodies that a process before this one began and did not end become garbage. A metadata store on this machine's disk has
 /// one process at a time, so whoever is not this one is gone.
-async fn reap(gateway: &Gateway) -> Result<(), SweepError> {
+pub(crate) async fn reap(gateway: &Gateway) -> Result<(), SweepError> {
     let lease = lease(gateway).await?;
     let alive = vec![gateway.catalog.process()];
     while gateway.catalog.reap_orphans(&lease, alive.clone(), gateway.clock.now()).await? > 0 {}
@@ -85,7 +85,7 @@ async fn lease(gateway: &Gateway) -> Result<Held, SweepError> {
 }
 
 /// Sweeps some pages of shards; `false` when nothing is due.
-async fn sweep_some(gateway: &Gateway) -> Result<bool, SweepError> {
+pub(crate) async fn sweep_some(gateway: &Gateway) -> Result<bool, SweepError> {
     let lease = lease(gateway).await?;
     let sweeps = gateway.catalog.next_sweeps(&lease, gateway.clock.now(), PAGES_AT_ONCE).await?;
     let mut done = Vec::new();

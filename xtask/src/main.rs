@@ -25,6 +25,8 @@ usage: cargo xtask <command>
                             --check runs the tour with real clients and exits 0 only if every step held
   test [filter]             check the format, build, run every test (or those whose name contains the filter)
   fuzz [target] [inputs]    mutated inputs for the decoders that face the network: of one or of all, a million unless told otherwise
+  soak [seeds] [from]       the simulated cluster over 100,000 seeds, or so many, beginning with one; seeds that find something
+                            are added to gateway/src/sim/seeds.txt, which every test runs
   bench [args..]            build, then run the benchmarks and print their table
   lint                      clippy over the workspace, warnings refused (compiles the dependencies in another form:
                             some ten minutes the first time, hence not part of test)
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("demo") => demo(&rest),
         Some("test") => test(&rest),
         Some("fuzz") => fuzz(&rest),
+        Some("soak") => soak(&rest),
         Some("bench") => bench(&rest),
         Some("lint") => lint(),
         Some("" | "help" | "--help" | "-h") => {
@@ -123,6 +126,21 @@ fn fuzz(arguments: &[OsString]) -> Result<()> {
     if let Some(target) = arguments.iter().find(|argument| !is_number(argument)) {
         command.env("DOMICILE_FUZZ_TARGET", target);
     }
+    workspace.become_command(&mut command)
+}
+
+fn soak(arguments: &[OsString]) -> Result<()> {
+    let numbers: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
+    let numbers =
+        numbers.filter(|numbers| numbers.len() <= 2 && numbers.iter().all(|text| text.parse::<u64>().is_ok()));
+    let Some(numbers) = numbers else { bail!("soak takes two numbers at most: how many seeds, and the first of them") };
+    let workspace = Workspace::find()?;
+    machine::provide(&machine::BUILD)?;
+    let mut command = workspace.cargo("test");
+    command.args(["--lib", "sim::", "--", "--nocapture"]);
+    command.env("DOMICILE_SIM_SEEDS", numbers.first().unwrap_or(&"100000"));
+    command.env("DOMICILE_SIM_FROM", numbers.get(1).unwrap_or(&"0"));
+    command.env("DOMICILE_SIM_KEEP", "1");
     workspace.become_command(&mut command)
 }
 

@@ -24,6 +24,7 @@ pub mod notify;
 pub mod objects;
 pub mod open;
 pub mod policy;
+pub mod reconcile;
 pub mod s3;
 #[cfg(test)]
 mod sim;

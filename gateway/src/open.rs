@@ -18,10 +18,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::expire;
 use crate::fleet::{self, Directory, Locating, NodeClient, Warden, enrolment, membership};
-use crate::judging::{Judging, open_packs};
+use crate::judging::{self, Judging, open_packs};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities};
+use crate::reconcile::{self, Reconciliation};
 use crate::state::{Owner, RocksConfig, RocksStore};
 use crate::sweep;
 
@@ -87,6 +88,8 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(membership::admit_enrolled(swarm.clone(), Arc::clone(&directory))),
         tokio::spawn(enrolment::follow(gateway.catalog.clone(), directory, records_epoch)),
         tokio::spawn(fleet::watch(Arc::clone(&gateway.warden))),
+        tokio::spawn(judging::facts::run(gateway.clone())),
+        tokio::spawn(reconcile::run(gateway.clone())),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
@@ -135,6 +138,7 @@ pub(crate) async fn assemble(
         catalog: catalog.clone(),
         directory,
         warden,
+        reconciliation: Reconciliation::default(),
         nodes,
         accounts,
         keys,

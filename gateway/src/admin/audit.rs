@@ -92,6 +92,23 @@ const fn intent(entry: &Entry) -> Option<&Intent> {
     }
 }
 
+/// `POST /v1/audit/reconcile?from=N`: holds the log against the tickets that nodes kept, from an entry on, or from where the last
+/// round ended.
+pub(super) async fn reconcile(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    query: web::Query<ReconcileQuery>,
+) -> Result<HttpResponse, AdminError> {
+    Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
+    let round = crate::reconcile::reconcile(&gateway, query.from).await;
+    Ok(HttpResponse::Ok().json(round.map_err(AdminError::internal)?))
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct ReconcileQuery {
+    from: Option<u64>,
+}
+
 /// `GET /v1/audit/entries/{index}`
 pub(super) async fn show(
     request: HttpRequest,

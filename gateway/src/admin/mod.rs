@@ -61,6 +61,7 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/audit/entries", web::get().to(audit::list))
             .route("/v1/audit/entries/{index}", web::get().to(audit::show))
             .route("/v1/audit/verify", web::post().to(audit::verify))
+            .route("/v1/audit/reconcile", web::post().to(audit::reconcile))
             .route("/v1/audit/export", web::post().to(audit::export))
             .route("/v1/policies", web::get().to(policy::list))
             .route("/v1/policies/test", web::post().to(policy::test))

@@ -13,6 +13,7 @@ use super::client::Admin;
 use super::{AdminArgs, SEEN_FILE, table};
 use crate::admin::views::{EntryDetail, EntryPage, EntryView, Verified};
 use crate::admin::with_causes;
+use crate::reconcile::Reconciled;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
@@ -45,6 +46,13 @@ pub(super) enum AuditCommand {
         /// Its index.
         index: u64,
     },
+    /// Holds the log against the tickets that nodes kept: what they acted on must be in it, and what it says that moved, some
+    /// node must know of. Fails where that is not so.
+    Reconcile {
+        /// Begin at this index; by default, where the gateway has not looked yet.
+        #[arg(long)]
+        from: Option<u64>,
+    },
     /// Verifies the gateway's live log against what the nodes have seen; or, given a folder, an exported copy from its files
     /// alone.
     Verify {
@@ -76,10 +84,30 @@ pub(super) async fn run(command: AuditCommand, args: &AdminArgs) -> anyhow::Resu
             list(&query, args).await
         }
         AuditCommand::Show { index } => show(index, args).await,
+        AuditCommand::Reconcile { from } => reconcile(from, args).await,
         AuditCommand::Verify { dir: None, .. } => verify_live(args).await,
         AuditCommand::Verify { dir: Some(dir), key, seen } => verify_copy(&dir, key, seen, args).await,
         AuditCommand::Export { to } => export(&to, args).await,
     }
+}
+
+async fn reconcile(from: Option<u64>, args: &AdminArgs) -> anyhow::Result<()> {
+    let query = from.map(|from| format!("?from={from}")).unwrap_or_default();
+    let round: Reconciled = Admin::find(args)?.post(&format!("/v1/audit/reconcile{query}"), &()).await?;
+    if args.json {
+        table::json(&round)?;
+    } else {
+        println!("entries {} to {}, {} tickets of {} nodes", round.from, round.to, round.tickets, round.nodes);
+        round.silent.iter().for_each(|node| println!("  {node} does not answer: looked at when it does"));
+        for fault in &round.faults {
+            let node = fault.node.map(|node| format!(" at {node}")).unwrap_or_default();
+            println!("  {} {}{node}", fault.what, fault.index);
+        }
+    }
+    if !round.faults.is_empty() {
+        bail!("the log and its witnesses do not agree; each disagreement is an incident in the log");
+    }
+    Ok(())
 }
 
 async fn list(query: &[(&str, String)], args: &AdminArgs) -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
 //! The law in force, and how it changes while the gateway runs.
 //!
 //! *In scope*: which packs judge, under which epoch ([`Judging`]); how a new version comes into force (`publish`): it loads,
-//! its scenarios come out as they say, it is written down, logged, and only then judges; what a change makes of placements
-//! that exist (`rescan`, `impact`). *Out of scope*: what the packs say (`domicile-compliance`), and moving shards (`repair`).
+//! its scenarios come out as they say, it is written down, logged, and only then judges; that what is known of nodes is part of
+//! what is judged by (`facts`). *Out of scope*: what the packs say (`domicile-compliance`), and moving shards (`repair`).
 //!
 //! # What a change does to what is under way
 //!
@@ -12,6 +12,7 @@
 
 mod packs;
 mod publish;
+pub(crate) mod facts;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ use crate::fleet::{Directory, Locating, NodeClient, Warden};
 use crate::judging::Judging;
 use crate::keys::Keyring;
 use crate::notify::Hooks;
+use crate::reconcile::Reconciliation;
 
 /// A running gateway. Cheap to clone: all clones are the same gateway.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Judges how they stand.
     pub warden: Arc<Warden>,
+    /// How far the log was held against the tickets that nodes kept.
+    pub(crate) reconciliation: Reconciliation,
     /// Talks to them.
     pub nodes: NodeClient,
     /// Whose access keys work.

@@ -13,7 +13,11 @@ use super::request::{
 use super::{Error, Gateway};
 use crate::catalog::{Bucket, Protection};
 use crate::judging::PublishError;
-use crate::testing::{self, fleet::start_fleet};
+use crate::judging::facts::{self, Facts};
+use crate::testing::{
+    self,
+    fleet::{Fleet, start_fleet},
+};
 
 const FACTS: &str = r#"
 title = "A pack for tests"
@@ -111,7 +115,7 @@ async fn publish(gateway: &Gateway, files: PackFiles) {
 const HALF: usize = 80 * 1024;
 
 /// A body that has `files` published between its halves.
-fn body(gateway: &Gateway, files: Option<PackFiles>) -> BodyStream {
+fn halves(gateway: &Gateway, files: Option<PackFiles>) -> BodyStream {
     let gateway = gateway.clone();
     let first = futures::stream::iter([Ok(Bytes::from(vec![1; HALF]))]);
     let second = futures::stream::once(async move {
@@ -189,13 +193,13 @@ async fn a_put_that_a_change_of_law_overtakes_commits_under_the_new_law_where_it
     let gateway = &fleet.running.gateway;
     publish(gateway, pack("one", &[])).await;
     let bucket = testing::bucket(gateway, "races", "tenant-a", "cn").await;
-    let overtaken = put_request(&bucket, "k", body(gateway, Some(pack("two", &[]))));
+    let overtaken = put_request(&bucket, "k", halves(gateway, Some(pack("two", &[]))));
     gateway.put_object(&caller(gateway), overtaken).await.unwrap();
     let (one, two) = (pack("one", &[]).hash(), pack("two", &[]).hash());
     assert_eq!(decisions(gateway, OperationKind::PutObject).await, [(one, false), (two.clone(), false)]);
     assert_eq!(read(gateway, &bucket, "k").await.unwrap(), whole());
     // Nothing overtakes this one, and it is judged once.
-    gateway.put_object(&caller(gateway), put_request(&bucket, "l", body(gateway, None))).await.unwrap();
+    gateway.put_object(&caller(gateway), put_request(&bucket, "l", halves(gateway, None))).await.unwrap();
     assert_eq!(decisions(gateway, OperationKind::PutObject).await.get(2..), Some(&[(two, false)][..]));
     fleet.stop().await;
 }
@@ -209,11 +213,11 @@ async fn a_put_that_may_not_lie_where_it_was_sent_any_more_is_refused_and_nothin
     publish(gateway, pack("one", &[])).await;
     let bucket = testing::bucket(gateway, "races", "tenant-a", "cn").await;
     let narrower = pack("two", &[NO_STRAITS]);
-    let refused = gateway.put_object(&caller(gateway), put_request(&bucket, "k", body(gateway, Some(narrower)))).await;
+    let refused = gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, Some(narrower)))).await;
     assert!(matches!(&refused, Err(Error::Unavailable(told)) if told.contains("send it again")), "{refused:?}");
     assert!(matches!(read(gateway, &bucket, "k").await, Err(Error::NoSuchKey)));
     // Sent again, there are too few nodes for it: it is told so, and by the law.
-    let again = gateway.put_object(&caller(gateway), put_request(&bucket, "k", body(gateway, None))).await;
+    let again = gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, None))).await;
     assert!(matches!(&again, Err(Error::TooFewNodes { packs, .. }) if packs == &[id()]), "{again:?}");
     fleet.stop().await;
 }
@@ -226,12 +230,59 @@ async fn a_put_that_the_new_law_denies_altogether_is_denied_with_its_rule() {
     publish(gateway, pack("one", &[])).await;
     let bucket = testing::bucket(gateway, "races", "tenant-a", "cn").await;
     let denying = pack("two", &[NO_PLAINTEXT]);
-    let denied = gateway.put_object(&caller(gateway), put_request(&bucket, "k", body(gateway, Some(denying)))).await;
+    let denied = gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, Some(denying)))).await;
     let Err(Error::Denied(denial)) = denied else { panic!("{denied:?}") };
     assert_eq!(denial.rule().unwrap().rule, "no-plaintext");
     let (one, two) = (pack("one", &[]).hash(), pack("two", &[NO_PLAINTEXT]).hash());
     assert_eq!(decisions(gateway, OperationKind::PutObject).await, [(one, false), (two, true)]);
     fleet.stop().await;
+}
+
+/// Waits until some nodes hold shards; their indices.
+async fn holders(fleet: &Fleet) -> Vec<usize> {
+    loop {
+        let mut holders = Vec::new();
+        for (index, node) in fleet.nodes.iter().enumerate() {
+            let status = fleet.running.gateway.nodes.status(node.id()).await.unwrap();
+            holders.extend((status.shards > 0).then_some(index));
+        }
+        if holders.len() >= 6 {
+            return holders;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_commits_no_shard_at_a_node_that_turned_up_abroad_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = Arc::new(start_fleet(folder.path(), &["CN"; 7]).await);
+    let gateway = &fleet.running.gateway;
+    publish(gateway, pack("one", &[])).await;
+    let bucket = testing::bucket(gateway, "races", "tenant-a", "cn").await;
+    let moving = Arc::clone(&fleet);
+    // Six of the seven hold the first segment under 4+2. One of them turns out to be abroad before the body ends.
+    let first = futures::stream::iter([Ok(Bytes::from(vec![1; 5 << 20]))]);
+    let rest = futures::stream::once(async move {
+        let gateway = &moving.running.gateway;
+        let mut known = Facts::of(&gateway.directory.roster());
+        let holder = holders(&moving).await[0];
+        moving.hear_of(holder, "CN", "127.1.0.1");
+        gateway.warden.step().await.unwrap();
+        assert!(facts::look(gateway, &mut known).await.unwrap());
+        Ok(Bytes::from(vec![2; 1000]))
+    });
+    let body: BodyStream = Box::pin(futures::StreamExt::chain(first, rest));
+    let mut request = put_request(&bucket, "k", body);
+    request.content_length = Some((5 << 20) + 1000);
+    let refused = gateway.put_object(&caller(gateway), request).await;
+    assert!(matches!(&refused, Err(Error::Unavailable(told)) if told.contains("send it again")), "{refused:?}");
+    assert!(matches!(read(gateway, &bucket, "k").await, Err(Error::NoSuchKey)));
+    gateway
+        .put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, None)))
+        .await
+        .unwrap();
+    assert_eq!(read(gateway, &bucket, "k").await.unwrap(), whole());
+    Arc::into_inner(fleet).unwrap().stop().await;
 }
 
 async fn upload(gateway: &Gateway, bucket: &Bucket) -> (UploadRef, CompletedPart) {
@@ -250,7 +301,7 @@ async fn upload(gateway: &Gateway, bucket: &Bucket) -> (UploadRef, CompletedPart
     let part = PutPart {
         upload: upload.clone(),
         part_number: 1,
-        body: body(gateway, None),
+        body: halves(gateway, None),
         content_length: u64::try_from(2 * HALF).ok(),
         expected: ExpectedDigests::default(),
     };

@@ -95,7 +95,7 @@ impl SimNode {
         let cid = request.uri().path().strip_prefix(SHARDS_PATH).ok_or_else(unknown)?;
         let cid = ShardCid::parse(cid).map_err(|_| unknown())?;
         let data = header(DATA_HEADER).and_then(|text| DataId::parse(text).ok());
-        let ticket = self.gateways.check(header(TICKET_HEADER), peer, now)?;
+        let (_, ticket) = self.gateways.check(header(TICKET_HEADER), peer, now)?;
         let wish = Wish { verb, cid: &cid, data: data.as_ref(), place: &self.place };
         let data = cover(ticket.intent(), &wish)?.data;
         let deed = Deed { node: self.key.id(), verb, cid, data, operation: ticket.intent().operation, at: now };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use domicile_types::{NodeId, ObjectKey, RequestId, TenantId};
+use domicile_types::{FleetChange, NodeId, ObjectKey, RequestId, TenantId};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::oneshot;
 
@@ -194,6 +194,7 @@ impl Handles {
             Upset::Published(law) => self.publish(law).await,
             Upset::Passed(millis) => self.simulated.advance(millis),
         }
+        self.judge_nodes().await;
     }
 }
 
@@ -212,7 +213,7 @@ impl World {
         match step {
             Step::Upset(upset) => {
                 self.handles.upset(upset, &self.ids).await;
-                self.pass(0);
+                self.pass(0).await;
             }
             Step::Put { key, bytes, upset } => {
                 let content = content(dice, bytes);
@@ -231,7 +232,7 @@ impl World {
             Step::Sweep => self.sweep().await?,
             Step::Restart => self = self.restart().await,
         }
-        self.pass(10);
+        self.pass(10).await;
         Ok(self)
     }
 
@@ -421,8 +422,14 @@ impl World {
             known.joined = true;
         });
         self.handles.publish(Law::Open).await;
-        self.handles.simulated.advance(60_000);
-        self.announce();
+        for node in self.ids.clone() {
+            // An officer looked into what spoke against it.
+            self.handles.gateway.warden.order(node, FleetChange::Released, None, |it| it.release()).await.unwrap();
+        }
+        // Long enough for scores to be forgiven.
+        for _ in 0..60 {
+            self.pass(10_000).await;
+        }
     }
 
     /// After healing: a PUT is taken, and everything that is left is read.

@@ -21,6 +21,8 @@ use super::node::SimNode;
 use crate::catalog::{Bucket, Catalog, CatalogConfig};
 use crate::clock::{Clock, Simulated};
 use crate::config::{EnrolledNode, RawConfig};
+use crate::fleet::Locating;
+use crate::judging::facts::{self, Facts};
 use crate::objects::{Caller, Gateway};
 use crate::open::{Assembled, Ground, assemble, log_origin};
 use crate::state::{MemoryStore, Owner};
@@ -36,12 +38,12 @@ const OF_STRAITS: usize = 3;
 const ANNOUNCED_EVERY_MILLIS: u64 = 10_000;
 const MIB: u64 = 1 << 20;
 
-static LOCATOR: LazyLock<Arc<Locator>> = LazyLock::new(|| {
+static LOCATOR: LazyLock<Arc<Locating>> = LazyLock::new(|| {
     let geo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compliance/geo");
     let files: Vec<PathBuf> = ["dbip-country.mmdb", "geo-whois-asn-country.mmdb"].map(|name| geo.join(name)).into();
     let place = |network: &str, place| (network.parse().unwrap(), Place::parse(place).unwrap());
     let overrides = vec![place("127.0.0.0/16", "CN"), place("127.1.0.0/16", "US")];
-    Arc::new(Locator::open(&files, overrides, BEGINNING).unwrap())
+    Arc::new(Locating::new(Locator::open(&files, overrides, BEGINNING).unwrap()))
 });
 
 /// What an observer knows of a node, told by whoever did it and not by the gateway.
@@ -75,6 +77,8 @@ pub(super) struct Handles {
     pub(super) net: Arc<Net>,
     pub(super) nodes: Arc<Mutex<BTreeMap<NodeId, Known>>>,
     pub(super) law: Arc<Mutex<InForce>>,
+    /// What the gateway knows of nodes.
+    facts: Arc<Mutex<Facts>>,
     pub(super) simulated: &'static Simulated,
 }
 
@@ -157,7 +161,8 @@ impl World {
         let gateway = open_gateway(folder.path(), clock, seed, &store, &net, &ids).await;
         let bucket = testing::bucket(&gateway, "simulated", "tenant-a", "cn").await;
         let law = Arc::new(Mutex::new(InForce { law: Law::Open, edition: 0 }));
-        let handles = Handles { gateway, net, nodes: Arc::new(Mutex::new(nodes)), law, simulated };
+        let facts = Arc::new(Mutex::new(Facts::default()));
+        let handles = Handles { gateway, net, nodes: Arc::new(Mutex::new(nodes)), law, facts, simulated };
         let mut world = Self {
             handles,
             bucket,
@@ -173,12 +178,13 @@ impl World {
         for index in 0..8 {
             world.join(index);
         }
+        world.handles.judge_nodes().await;
         world
     }
 
     /// The gateway's process ends without any care for what it was doing, and another one starts over what it left.
     pub(super) async fn restart(mut self) -> Self {
-        let Handles { gateway, net, nodes, law, simulated } = self.handles;
+        let Handles { gateway, net, nodes, law, facts, simulated } = self.handles;
         gateway.log.close();
         let log = Arc::clone(&gateway.log);
         drop(gateway);
@@ -190,9 +196,10 @@ impl World {
         drop(log);
         let clock = Clock::simulated(simulated);
         let gateway = open_gateway(self.folder.path(), clock, self.seed, &self.store, &net, &self.ids).await;
-        self.handles = Handles { gateway, net, nodes, law, simulated };
+        self.handles = Handles { gateway, net, nodes, law, facts, simulated };
         self.reaped = false;
         self.announce();
+        self.handles.judge_nodes().await;
         self
     }
 
@@ -205,12 +212,13 @@ impl World {
         self.handles.gateway.clock.now()
     }
 
-    /// Time goes on, and nodes announce themselves.
-    pub(super) fn pass(&mut self, millis: u64) {
+    /// Time goes on, nodes announce themselves, and the gateway does what it does by itself.
+    pub(super) async fn pass(&mut self, millis: u64) {
         self.handles.simulated.advance(millis);
         if self.now().millis_since(self.announced) >= ANNOUNCED_EVERY_MILLIS {
             self.announce();
         }
+        self.handles.judge_nodes().await;
     }
 
     /// Every node that is there and can be heard announces itself.
@@ -261,6 +269,14 @@ impl Handles {
             issued: now,
             expires: now.plus_millis(Announcement::LIFETIME_MILLIS),
         });
+    }
+
+    /// The gateway judges nodes by what it heard of them.
+    pub(super) async fn judge_nodes(&self) {
+        self.gateway.warden.step().await.unwrap();
+        let mut known = std::mem::take(&mut *self.facts.lock());
+        facts::look(&self.gateway, &mut known).await.unwrap();
+        *self.facts.lock() = known;
     }
 
     /// Another law comes into force.

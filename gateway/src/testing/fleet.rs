@@ -1,5 +1,6 @@
 //! Real nodes in this process, for tests of what a gateway does with them.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use domicile_node_protocol::{Announcement, NodeCondition, ProtocolVersions};
@@ -67,15 +68,16 @@ pub(crate) async fn start_fleet(folder: &Path, seats: &[&str]) -> Fleet {
     let running = super::gateway(&gateway_folder, &enrolled).await;
     let fleet = Fleet { running, nodes };
     for (index, seat) in seats.iter().enumerate() {
-        fleet.hear_of(index, seat);
+        fleet.hear_of(index, seat, "127.0.0.1");
     }
+    fleet.running.gateway.warden.step().await.unwrap();
     fleet.running.gateway.warden.step().await.unwrap();
     fleet
 }
 
 impl Fleet {
-    /// Has the gateway hear of a node, as if it had announced itself just now.
-    fn hear_of(&self, index: usize, seat: &str) {
+    /// Has the gateway hear of a node, as if it had announced itself just now from that address.
+    pub(crate) fn hear_of(&self, index: usize, seat: &str, address: &str) {
         let (node, gateway) = (&self.nodes[index], &self.running.gateway);
         let now = gateway.clock.now();
         let seat = Place::parse(seat).unwrap();
@@ -93,7 +95,7 @@ impl Fleet {
                 certifications: Vec::new(),
             },
             place: Place::parse("CN").unwrap(),
-            data_plane: node.address(),
+            data_plane: (address.parse::<IpAddr>().unwrap(), node.address().port()).into(),
             capacity_bytes: 64 * MIB,
             free_bytes: 64 * MIB,
             condition: NodeCondition::Serving,

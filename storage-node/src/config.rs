@@ -8,6 +8,7 @@ use domicile_types::{NodeId, OperatorId, Party, Place};
 use serde::{Deserialize, Serialize};
 
 use crate::admission::EnrolledGateway;
+use crate::upkeep::UpkeepConfig;
 
 /// What a node runs by. Plain values: it can be written down again with [`NodeConfig::to_toml`].
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub workers: usize,
     /// Make the index from the segment files if it is missing.
     pub rebuild_index: bool,
+    /// How it looks after what it keeps.
+    pub upkeep: UpkeepConfig,
 }
 
 /// A gateway that the node serves.
@@ -99,6 +102,9 @@ pub struct RawConfig {
     /// See [`NodeConfig::swarm_peers`].
     #[serde(default)]
     pub swarm_peers: Vec<SwarmPeer>,
+    /// See [`NodeConfig::upkeep`]; each of its fields has a default.
+    #[serde(default)]
+    pub upkeep: UpkeepConfig,
 }
 
 /// Why a configuration cannot be used.
@@ -163,6 +169,7 @@ impl NodeConfig {
             party: config.party,
             gateways: config.gateways,
             swarm_peers: config.swarm_peers,
+            upkeep: config.upkeep,
         };
         Ok(toml::to_string(&raw)?)
     }
@@ -193,6 +200,22 @@ impl TryFrom<RawConfig> for NodeConfig {
         if !(1..=Self::WORKERS_MAX).contains(&workers) {
             return wrong("workers", workers.to_string(), "1 to 256 threads");
         }
+        if !(50..=99).contains(&raw.upkeep.high_water_percent) {
+            let percent = raw.upkeep.high_water_percent.to_string();
+            return wrong(
+                "upkeep.high_water_percent",
+                percent,
+                "50 to 99: what is above it is for deletions and compaction",
+            );
+        }
+        if raw.upkeep.evidence_days < 62 {
+            let days = raw.upkeep.evidence_days.to_string();
+            return wrong(
+                "upkeep.evidence_days",
+                days,
+                "at least 62 days: the statement of a month needs its receipts",
+            );
+        }
         if raw.gateways.is_empty() {
             return wrong("gateways", "empty".to_owned(), "at least one gateway, or nobody may store anything");
         }
@@ -210,6 +233,7 @@ impl TryFrom<RawConfig> for NodeConfig {
             swarm_peers: raw.swarm_peers,
             workers,
             rebuild_index: raw.rebuild_index,
+            upkeep: raw.upkeep,
         };
         config.enrolled_gateways()?;
         Ok(config)
@@ -266,6 +290,9 @@ mod tests {
             ("origin = \"domicile.example/cn\"", "origin = \"two words\""),
             ("listen = \"127.10.0.1:7400\"", "listen = \"localhost\""),
             ("[party]", "workers = 0\n[party]"),
+            ("[party]", "[upkeep]\nhigh_water_percent = 100\n[party]"),
+            ("[party]", "[upkeep]\nevidence_days = 1\n[party]"),
+            ("[party]", "[upkeep]\nscrub_day = 1\n[party]"),
         ] {
             assert!(text().contains(good));
             assert!(NodeConfig::from_toml(&text().replace(good, bad)).is_err(), "{bad}");

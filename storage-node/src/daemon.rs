@@ -13,9 +13,11 @@ use domicile_types::{NodeId, UnixMillis};
 use tokio::task::JoinHandle;
 
 use crate::admission::{Gateways, GatewaysError};
+use crate::binding;
 use crate::clock::system_clock;
 use crate::config::{ConfigError, NodeConfig};
 use crate::database::{Database, DatabaseError};
+use crate::health::Health;
 use crate::http;
 use crate::identity::{IdentityError, load_or_create};
 use crate::identity_tls::{EnrolledPeers, TlsIdentityError, server_config};
@@ -81,6 +83,7 @@ pub struct RunningNode {
     housekeeping: JoinHandle<()>,
     node: Arc<Node>,
     database: Arc<Database>,
+    health: Arc<Health>,
 }
 
 /// Runs a node until SIGTERM or SIGINT.
@@ -100,21 +103,24 @@ pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, Node
     let id = key.id();
     let store_config = StoreConfig {
         directory: config.data_dir.clone(),
+        node: id,
         capacity_bytes: config.capacity_bytes,
+        high_water_percent: config.upkeep.high_water_percent,
         segment_bytes_max: config.segment_bytes_max,
         rebuild_index: config.rebuild_index,
     };
-    let Opened { store, rebuilt, database } =
+    let Opened { store, rebuilt, database, health } =
         crate::store::open(&store_config, store_id.try_into().unwrap_or_default())?;
-    let not_before = tickets_not_before(&database, rebuilt, clock())?;
+    let not_before = tickets_not_before(&config.data_dir, &database, &health, rebuilt, clock())?;
     let gateways = Gateways::new(config.enrolled_gateways()?, not_before)?;
-    let ledger = Ledger::open(Arc::clone(&database), &gateways)?;
+    let ledger = Ledger::open(Arc::clone(&database), &gateways, Arc::clone(&health))?;
     let enrolled = EnrolledPeers::new(config.gateways.iter().map(|gateway| gateway.id));
     let tls = server_config(&key)?;
     let outbound = Some(config.listen.ip()).filter(|ip| !ip.is_unspecified());
     let peers = PeerClient::new(&key, outbound)?;
     let swarm = start_swarm(&config, &key)?;
     let persona = Persona { place: config.place, operator: config.operator, party: config.party };
+    let upkeep_clock = Arc::clone(&clock);
     let node = Arc::new(Node::new(NodeParts { key, persona, store, ledger, gateways, enrolled, clock, peers }));
 
     let listen = |source| NodeError::Listen { address: config.listen, source };
@@ -123,11 +129,20 @@ pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, Node
     let server = http::serve(Arc::clone(&node), listener, tls, config.workers).map_err(NodeError::Server)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let housekeeping = Housekeeping { node: Arc::clone(&node), database: Arc::clone(&database), swarm: swarm.clone() };
-    let housekeeping = tokio::spawn(housekeeping.run(config.advertise.unwrap_or(address)));
+    let upkeep = node.upkeep(config.upkeep, config.segment_bytes_max, Arc::clone(&database), upkeep_clock);
+    let keeping = Housekeeping {
+        node: Arc::clone(&node),
+        database: Arc::clone(&database),
+        health: Arc::clone(&health),
+        swarm: swarm.clone(),
+    };
+    let keeping = keeping.run(config.advertise.unwrap_or(address));
+    let housekeeping = tokio::spawn(async move {
+        tokio::join!(keeping, upkeep.run());
+    });
     let place = config.place;
     tracing::info!(node = %id, %address, %place, data_dir = %config.data_dir.display(), "node is serving");
-    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, node, database })
+    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, node, database, health })
 }
 
 impl RunningNode {
@@ -156,10 +171,11 @@ impl RunningNode {
         if let Some(swarm) = &self.swarm {
             swarm.shutdown().await;
         }
-        let (node, database) = (self.node, self.database);
+        let (node, database, health) = (self.node, self.database, self.health);
         let closed = tokio::task::spawn_blocking(move || {
             node.close();
-            end_run(&database)
+            // After a failed write nothing is known to be written: the run did not end in good order.
+            if health.failed() { Ok(()) } else { end_run(&database) }
         });
         if let Ok(result) = closed.await {
             result?;
@@ -172,6 +188,7 @@ impl RunningNode {
 struct Housekeeping {
     node: Arc<Node>,
     database: Arc<Database>,
+    health: Arc<Health>,
     swarm: Option<Swarm>,
 }
 
@@ -179,15 +196,28 @@ impl Housekeeping {
     async fn run(self, data_plane: SocketAddr) {
         let mut save = tokio::time::interval(SAVE_INTERVAL);
         let mut announce = tokio::time::interval(Duration::from_millis(Announcement::INTERVAL_MILLIS));
+        let mut told = self.node.condition();
         loop {
             tokio::select! {
-                _ = save.tick() => self.save().await,
-                _ = announce.tick() => self.announce(data_plane),
+                _ = save.tick() => {
+                    self.save().await;
+                    // What a gateway must know at once: that nothing more is to be sent here, or that it is again.
+                    if self.node.condition() != told {
+                        announce.reset_immediately();
+                    }
+                }
+                _ = announce.tick() => {
+                    told = self.node.condition();
+                    self.announce(data_plane);
+                }
             }
         }
     }
 
     async fn save(&self) {
+        if self.health.failed() {
+            return;
+        }
         let (node, database) = (Arc::clone(&self.node), Arc::clone(&self.database));
         let saved = tokio::task::spawn_blocking(move || {
             node.save_counters();
@@ -195,8 +225,7 @@ impl Housekeeping {
         });
         if let Ok(Err(error)) = saved.await {
             // What is on the disk is unknown after a failed sync, of this database as of a segment file.
-            tracing::error!(%error, "cannot sync the node's database: ending the process");
-            std::process::abort();
+            self.health.fail(&error);
         }
     }
 
@@ -222,14 +251,29 @@ fn start_swarm(config: &NodeConfig, key: &domicile_types::IdentityKey) -> Result
 }
 
 /// From when on tickets are believed. What earlier ones were used for is forgotten if the database is new (the index was
-/// rebuilt) or may have lost its last second (the machine stopped without warning).
-fn tickets_not_before(database: &Database, rebuilt: bool, now: UnixMillis) -> Result<UnixMillis, DatabaseError> {
+/// rebuilt), is a copy's, or may have lost its last second (the machine stopped without warning, a write failed).
+fn tickets_not_before(
+    data_dir: &Path,
+    database: &Database,
+    health: &Health,
+    rebuilt: bool,
+    now: UnixMillis,
+) -> Result<UnixMillis, DatabaseError> {
     let lost = begin_run(database, &boot_id())?;
-    if rebuilt || lost {
+    let moved = binding::has_moved(database, &binding::whereabouts(data_dir).unwrap_or_default())?;
+    if moved {
+        tracing::warn!(
+            data_dir = %data_dir.display(),
+            "the data directory was moved or copied: if the node still runs from the other copy, stop one of the two now"
+        );
+    }
+    if rebuilt || lost || moved || health.was_marked() {
         tracing::warn!("the spending of earlier tickets may be lost: tickets from before this start are refused");
         crate::run_marker::set_fence(database, now)?;
     }
-    crate::run_marker::fence(database)
+    let fence = crate::run_marker::fence(database)?;
+    health.clear_mark();
+    Ok(fence)
 }
 
 /// Linux's name for one boot of the machine; empty where there is none, which counts as another boot.

@@ -5,9 +5,11 @@
 mod counters;
 mod memory;
 mod pages;
+mod retention;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use domicile_compliance::audit::VerifiedTicket;
 use domicile_node_protocol::{CheckpointSeen, LeafHash, Receipt, ReceiptVerb, Refusal, RefusalCode, SignedReceipt};
@@ -16,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::admission::{Gateways, leaf_of};
 use crate::database::{Change, Database, DatabaseError, Table};
+use crate::health::Health;
 
 pub(crate) use self::counters::Counters;
 use self::memory::{Memories, Seen};
@@ -27,6 +30,9 @@ const TICKETS_CACHED_MAX: usize = 65_536;
 pub(crate) struct Ledger {
     database: Arc<Database>,
     state: Mutex<State>,
+    health: Arc<Health>,
+    /// When the newest ticket of this run was issued: what the gateways' clocks say.
+    newest_ticket: AtomicU64,
     pub(crate) counters: Counters,
 }
 
@@ -68,11 +74,27 @@ pub(crate) struct Charge<'a> {
 
 impl Ledger {
     /// Reads what was remembered of `gateways`.
-    pub(crate) fn open(database: Arc<Database>, gateways: &Gateways) -> Result<Self, DatabaseError> {
+    pub(crate) fn open(
+        database: Arc<Database>,
+        gateways: &Gateways,
+        health: Arc<Health>,
+    ) -> Result<Self, DatabaseError> {
         let memories = Memories::open(Arc::clone(&database), gateways)?;
         let counters = Counters::open(Arc::clone(&database))?;
         let state = State { tickets: HashMap::new(), memories, epochs: HashMap::new() };
-        Ok(Self { database, state: Mutex::new(state), counters })
+        Ok(Self { database, state: Mutex::new(state), health, newest_ticket: AtomicU64::new(0), counters })
+    }
+
+    /// Writes evidence down before the answer leaves. A node whose disk fails is just the one that others must read from, so
+    /// then memory has to do: the mark that the fault left makes the next start believe no earlier ticket.
+    fn keep(&self, changes: &[Change]) -> Result<(), DatabaseError> {
+        if changes.is_empty() || self.health.failed() && self.health.was_marked() {
+            return Ok(());
+        }
+        self.database.write(changes).or_else(|error| {
+            self.health.fail(&error);
+            if self.health.was_marked() { Ok(()) } else { Err(error) }
+        })
     }
 
     /// Takes note of the checkpoint that came with a verified ticket, whatever becomes of the ticket.
@@ -81,9 +103,7 @@ impl Ledger {
         let seen = {
             let mut state = self.state.lock();
             let seen = state.memories.observe(gateway, &ticket.checkpoint, &mut changes)?;
-            if !changes.is_empty() {
-                self.database.write(&changes)?;
-            }
+            self.keep(&changes)?;
             seen
         };
         match seen {
@@ -108,10 +128,13 @@ impl Ledger {
         let mut changes = Vec::new();
         self.check_epoch(&mut state, gateway, ticket)?;
         let spending = self.spend(&state, charge, &mut changes)?;
-        if !changes.is_empty() {
-            self.database.write(&changes)?;
-        }
+        self.keep(&changes)?;
+        self.newest_ticket.fetch_max(ticket.record.time.0, Ordering::Relaxed);
         if state.tickets.len() >= TICKETS_CACHED_MAX {
+            if self.health.failed() {
+                let message = "the node's disk failed and its memory for tickets is full: use another node";
+                return Err(Refusal::new(RefusalCode::Unavailable, message).into());
+            }
             state.tickets.clear();
         }
         state.tickets.insert((gateway, ticket.index), spending);
@@ -123,22 +146,18 @@ impl Ledger {
         let mut state = self.state.lock();
         let Some(mut spending) = self.spending(&state, &(gateway, index))? else { return Ok(()) };
         spending.spent_bytes = spending.spent_bytes.saturating_sub(bytes);
-        self.database.put(Table::Spent, &ticket_key(&gateway, index), &spending.spent_bytes.to_le_bytes())?;
+        let value = Some(spending.spent_bytes.to_le_bytes().to_vec());
+        self.keep(&[Change { table: Table::Spent, key: ticket_key(&gateway, index), value }])?;
         state.tickets.insert((gateway, index), spending);
         Ok(())
     }
 
     /// Keeps a receipt for something stored, deleted or proved. Those for what was served are counted in the ticket's spending.
     pub(crate) fn keep_receipt(&self, receipt: &Receipt, signed: &SignedReceipt) -> Result<(), DatabaseError> {
-        let verb: u8 = match receipt.verb {
-            ReceiptVerb::Stored => 1,
-            ReceiptVerb::Served => 2,
-            ReceiptVerb::Deleted => 3,
-            ReceiptVerb::Proved => 4,
-        };
+        let verb = verb_code(receipt.verb);
         let time = receipt.time.0.to_be_bytes();
         let key = [&receipt.cid.digest()[..], receipt.data.as_bytes(), &[verb], &time].concat();
-        self.database.put(Table::Receipts, &key, signed.as_str().as_bytes())
+        self.keep(&[Change { table: Table::Receipts, key, value: Some(signed.as_str().as_bytes().to_vec()) }])
     }
 
     /// The largest checkpoint of each gateway that ever showed one.
@@ -167,7 +186,8 @@ impl Ledger {
         }
         if epoch > seen {
             // Written at once, whatever becomes of the ticket: the newer lease exists.
-            self.database.put(Table::Epochs, &key, &epoch.to_le_bytes())?;
+            let value = Some(epoch.to_le_bytes().to_vec());
+            self.keep(&[Change { table: Table::Epochs, key: key.clone(), value }])?;
         }
         state.epochs.insert(key, epoch);
         Ok(())
@@ -213,6 +233,16 @@ impl Ledger {
         let spent = self.database.get(Table::Spent, &row_key)?;
         let spent_bytes = spent.map(|row| number(Table::Spent, &row)).transpose()?.unwrap_or(0);
         Ok(Some(Spending { leaf: LeafHash::from_digest(*leaf), spent_bytes }))
+    }
+}
+
+/// How a verb is written in the key of a receipt.
+const fn verb_code(verb: ReceiptVerb) -> u8 {
+    match verb {
+        ReceiptVerb::Stored => 1,
+        ReceiptVerb::Served => 2,
+        ReceiptVerb::Deleted => 3,
+        ReceiptVerb::Proved => 4,
     }
 }
 

@@ -10,10 +10,12 @@
 //! ticket, [`store`] does the work, and a signed receipt goes back.
 
 pub mod admission;
+mod binding;
 mod clock;
 mod config;
 mod daemon;
 mod database;
+mod health;
 mod http;
 mod identity;
 pub mod identity_tls;
@@ -23,6 +25,7 @@ pub mod proof;
 mod repair;
 mod run_marker;
 pub mod store;
+mod upkeep;
 
 pub use crate::clock::system_clock;
 pub use crate::config::{ConfigError, GatewayPeer, NodeConfig, RawConfig, SwarmPeer};
@@ -31,3 +34,4 @@ pub use crate::database::DatabaseError;
 pub use crate::identity::{IDENTITY_FILE, IdentityError, load_or_create};
 pub use crate::node::SOFTWARE;
 pub use crate::repair::ClientError;
+pub use crate::upkeep::UpkeepConfig;

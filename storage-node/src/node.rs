@@ -11,17 +11,19 @@ use bytes::Bytes;
 use domicile_chunker::BufferPool;
 use domicile_compliance::audit::{Clock, VerifiedTicket};
 use domicile_node_protocol::{
-    ByteRange, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, SHARD_BYTES_MAX, SignedReceipt,
+    ByteRange, NodeCondition, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, SHARD_BYTES_MAX, SignedReceipt,
 };
 use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admission::{Covered, Gateways, Verb, Wish, cover, leaf_of, present};
+use crate::database::Database;
 use crate::identity_tls::EnrolledPeers;
 use crate::ledger::{Charge, Ledger};
 use crate::proof::slice_range;
 use crate::repair::PeerClient;
-use crate::store::{Errand, ShardStore, VerifiedShard};
+use crate::store::{Errand, PutError, ShardStore, VerifiedShard};
+use crate::upkeep::{Upkeep, UpkeepConfig};
 
 use self::refusals::{of_charge_error, of_delete_error, of_put_error, of_read_error, unavailable};
 
@@ -198,6 +200,9 @@ impl Node {
     /// Admits a put of `bytes` bytes, charges its ticket, and waits for room to receive it.
     pub(crate) async fn begin_put(&self, request: &ShardRequest<'_>, bytes: u64) -> Result<Incoming, Refusal> {
         let (ticket, covered) = self.admit(request)?;
+        if self.condition() == NodeCondition::DiskFault {
+            return Err(of_put_error(&PutError::DiskFault));
+        }
         let share = u32::try_from(bytes).ok().filter(|_| bytes <= SHARD_BYTES_MAX);
         let Some(share) = share else {
             let message = format!("a shard has at most {SHARD_BYTES_MAX} bytes, {bytes} are declared");
@@ -297,6 +302,23 @@ impl Node {
         let bytes = self.store.delete(admitted.cid, errand).await.map_err(|error| of_delete_error(&error))?;
         self.ledger.counters.deleted.add(bytes);
         self.receipt(ReceiptVerb::Deleted, &admitted, bytes)
+    }
+
+    /// What looks after what this node keeps.
+    pub(crate) fn upkeep(
+        &self,
+        config: UpkeepConfig,
+        segment_bytes_max: u64,
+        database: Arc<Database>,
+        clock: Clock,
+    ) -> Upkeep {
+        let (store, ledger) = (Arc::clone(&self.store), Arc::clone(&self.ledger));
+        Upkeep { config, segment_bytes_max, store, ledger, database, clock }
+    }
+
+    /// Whether it takes shards; if not, why.
+    pub(crate) fn condition(&self) -> NodeCondition {
+        self.store.condition()
     }
 
     /// Whether `peer` is one of its gateways.

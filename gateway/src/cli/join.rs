@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use domicile_storage_node::{GatewayPeer, NodeConfig};
+use domicile_storage_node::{GatewayPeer, NodeConfig, UpkeepConfig};
 
 use super::client::http_client;
 use crate::admin::views::Failure;
@@ -124,6 +124,7 @@ fn config(args: &JoinArgs, invitation: &Invitation, said: &Application, file: &P
         swarm_peers: Vec::new(),
         workers: NodeConfig::WORKERS_DEFAULT,
         rebuild_index: false,
+        upkeep: UpkeepConfig::default(),
     };
     // Written down and read again, it passes every check that starting will make.
     Ok(NodeConfig::from_toml(&config.to_toml()?)?)

@@ -9,7 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use domicile_storage_node::{GatewayPeer, NodeConfig};
+use domicile_storage_node::{GatewayPeer, NodeConfig, UpkeepConfig};
 use domicile_types::{EvidenceGrade, IdentityKey};
 
 use super::embedded;
@@ -18,7 +18,8 @@ use super::plan::{GatewayPlan, NodePlan, Plan};
 use super::secrets::Secrets;
 use crate::clock::Clock;
 use crate::config::{
-    ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken, StandingSettings,
+    ObjectOwnership, RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken,
+    StandingSettings,
 };
 use crate::keys::read_secret;
 use crate::open::log_origin;
@@ -177,6 +178,7 @@ fn node_config(node: &Node, planned: &NodePlan, plan: &Plan, manifest: &Manifest
         swarm_peers: Vec::new(),
         workers: NODE_WORKERS,
         rebuild_index: false,
+        upkeep: UpkeepConfig::default(),
     };
     Ok(config)
 }

@@ -18,8 +18,8 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use domicile_node_protocol::{
-    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, REPAIRS_PATH, Refusal, RefusalCode, SHARDS_PATH, STATUS_PATH,
-    TICKETS_PATH,
+    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, ProtocolVersions, REPAIRS_PATH, Refusal, RefusalCode,
+    SHARDS_PATH, STATUS_PATH, TICKETS_PATH,
 };
 use domicile_types::ShardCid;
 use rustls::ServerConfig;
@@ -82,7 +82,16 @@ pub(crate) fn serve(
 }
 
 async fn no_such_path(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
-    let refusal = Refusal::new(RefusalCode::BadRequest, "no such path: see the node protocol");
+    let ProtocolVersions { oldest, newest } = ProtocolVersions::SPOKEN;
+    let asked = request.path().strip_prefix("/v").and_then(|rest| rest.split('/').next()?.parse::<u16>().ok());
+    let message = match asked {
+        Some(version) if !(oldest..=newest).contains(&version) => format!(
+            "this node speaks versions {oldest} to {newest} of the node protocol, and was asked in version {version}: \
+             upgrade whichever is older"
+        ),
+        _ => "no such path: see the node protocol".to_owned(),
+    };
+    let refusal = Refusal::new(RefusalCode::BadRequest, message);
     refuse(&node, &request, None, &refusal)
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn of_incoming_error(error: &IncomingError) -> Refusal {
 pub(crate) fn of_put_error(error: &PutError) -> Refusal {
     let code = match error {
         PutError::Full => RefusalCode::Full,
-        PutError::Closed => RefusalCode::Unavailable,
+        PutError::DiskFault | PutError::Closed => RefusalCode::Unavailable,
     };
     Refusal::new(code, error.to_string())
 }
@@ -27,7 +27,7 @@ pub(crate) fn of_delete_error(error: &DeleteError) -> Refusal {
     let code = match error {
         DeleteError::NotFound => RefusalCode::NotFound,
         DeleteError::Full => RefusalCode::Full,
-        DeleteError::Closed => RefusalCode::Unavailable,
+        DeleteError::DiskFault | DeleteError::Closed => RefusalCode::Unavailable,
     };
     Refusal::new(code, error.to_string())
 }

@@ -1,8 +1,8 @@
 //! What a node tells of itself: to a gateway that asks, and to the swarm.
 
 use domicile_node_protocol::{
-    Announcement, CheckpointsSeen, Holdings, KeptTickets, NodeCondition, NodeStatus, ProtocolVersions, Refusal,
-    RefusalCode, SignedAnnouncement,
+    Announcement, CheckpointsSeen, Holdings, KeptTickets, NodeStatus, ProtocolVersions, Refusal, RefusalCode,
+    SignedAnnouncement,
 };
 use domicile_types::{DataId, NodeId, ShardCid};
 
@@ -67,7 +67,7 @@ impl Node {
             data_plane,
             capacity_bytes: self.store.capacity_bytes(),
             free_bytes: self.store.free_bytes(),
-            condition: NodeCondition::Serving,
+            condition: self.condition(),
             speaks: ProtocolVersions::SPOKEN,
             software: SOFTWARE.to_owned(),
             issued,

@@ -19,8 +19,10 @@ const RECORD_MAGIC: &[u8; 4] = b"DREC";
 pub(crate) const BATCH_HEADER_BYTES: usize = 64;
 /// Bytes of a record before its group table.
 pub(crate) const RECORD_HEADER_BYTES: usize = 152;
-/// Where a header's checksum stands.
+/// Where a batch header's checksum stands.
 const CRC_AT: usize = 40;
+/// Where a file header's checksum stands.
+const FILE_CRC_AT: usize = 72;
 const RECORD_CRC_AT: usize = 144;
 
 /// Drawn at random when a store is made.
@@ -76,15 +78,18 @@ pub(crate) struct FileHeader {
     pub(crate) store: StoreId,
     pub(crate) file: u32,
     pub(crate) first_sequence: u64,
+    /// Whose store it is.
+    pub(crate) node: NodeId,
 }
 
 impl FileHeader {
     pub(crate) fn decode(block: &[u8]) -> Option<Self> {
-        let mut fields = Fields(block.get(..CRC_AT)?);
+        let mut fields = Fields(block.get(..FILE_CRC_AT)?);
         (fields.take::<8>()? == *FILE_MAGIC).then_some(())?;
         let (store, file, _, first_sequence) = (fields.take()?, fields.u32()?, fields.u32()?, fields.u64()?);
-        let crc = Fields(block.get(CRC_AT..)?).u32()?;
-        (crc == crc32c(block.get(..CRC_AT)?)).then_some(Self { store, file, first_sequence })
+        let node = NodeId::from_public_key(fields.take()?);
+        let crc = Fields(block.get(FILE_CRC_AT..)?).u32()?;
+        (crc == crc32c(block.get(..FILE_CRC_AT)?)).then_some(Self { store, file, first_sequence, node })
     }
 
     /// One block.
@@ -95,6 +100,7 @@ impl FileHeader {
         block.extend_from_slice(&self.file.to_le_bytes());
         block.extend_from_slice(&[0; 4]);
         block.extend_from_slice(&self.first_sequence.to_le_bytes());
+        block.extend_from_slice(self.node.public_key());
         let crc = crc32c(&block);
         block.extend_from_slice(&crc.to_le_bytes());
         block.resize(BLOCK_BYTES, 0);
@@ -331,14 +337,17 @@ mod tests {
 
     #[test]
     fn headers_round_trip_and_any_changed_byte_is_noticed() {
-        let file = FileHeader { store: [1; 16], file: 9, first_sequence: 12 };
+        let node = NodeId::from_public_key([8; 32]);
+        let file = FileHeader { store: [1; 16], file: 9, first_sequence: 12, node };
         let batch = BatchHeader { store: [1; 16], length_bytes: 8192, first_sequence: 12, records: 3 };
         assert_eq!(FileHeader::decode(&file.encode()), Some(file));
         assert_eq!(BatchHeader::decode(&batch.encode()), Some(batch));
-        for at in 0..CRC_AT + 4 {
+        for at in 0..FILE_CRC_AT + 4 {
             let mut bytes = file.encode();
             bytes[at] ^= 1;
             assert_eq!(FileHeader::decode(&bytes), None, "file byte {at}");
+        }
+        for at in 0..CRC_AT + 4 {
             let mut bytes = batch.encode();
             bytes[at] ^= 1;
             assert_eq!(BatchHeader::decode(&bytes), None, "batch byte {at}");

@@ -66,6 +66,37 @@ impl Index {
         self.database.visit(Table::Claims, |_, value| ClaimRow::decode(value).map(|row| visit(&row)))
     }
 
+    /// [`Index::each_shard`], with their names.
+    pub(crate) fn each_shard_named(&self, mut visit: impl FnMut(ShardCid, &ShardRow)) -> Result<(), DatabaseError> {
+        self.database.visit(Table::Shards, |key, value| {
+            visit(ShardCid::from_digest(key.try_into().ok()?), &ShardRow::decode(value)?);
+            Some(())
+        })
+    }
+
+    /// [`Index::each_claim`], with whose they are.
+    pub(crate) fn each_claim_named(
+        &self,
+        mut visit: impl FnMut((ShardCid, DataId), &ClaimRow),
+    ) -> Result<(), DatabaseError> {
+        self.database.visit(Table::Claims, |key, value| {
+            visit(ClaimRow::of_key(key)?, &ClaimRow::decode(value)?);
+            Some(())
+        })
+    }
+
+    /// Shards behind `after`, in the order of their names, until `visit` says that it has enough.
+    pub(crate) fn shards_after(
+        &self,
+        after: Option<&ShardCid>,
+        mut visit: impl FnMut(ShardCid, &ShardRow) -> ControlFlow<()>,
+    ) -> Result<(), DatabaseError> {
+        let from = after.map(|cid| [&cid.digest()[..], &[0]].concat()).unwrap_or_default();
+        self.database.visit_from(Table::Shards, &from, |key, value| {
+            Some(visit(ShardCid::from_digest(key.try_into().ok()?), &ShardRow::decode(value)?))
+        })
+    }
+
     /// Claims behind `after`, in the order of shard and data id, until `visit` says that it has enough.
     pub(crate) fn claims_after(
         &self,
@@ -143,6 +174,16 @@ impl Transaction {
         Ok(row)
     }
 
+    /// Every claim on a shard.
+    pub(crate) fn claims_of(&mut self, cid: &ShardCid) -> Result<Vec<(DataId, ClaimRow)>, DatabaseError> {
+        for (key, _) in self.index.database.scan(Table::Claims, cid.digest())? {
+            let (_, data) = ClaimRow::of_key(&key).ok_or_else(|| Table::Claims.bad_row())?;
+            self.claim(cid, &data)?;
+        }
+        let of_shard = self.claims.iter().filter(|((of, _), _)| of == cid);
+        Ok(of_shard.filter_map(|((_, data), row)| row.map(|row| (*data, row))).collect())
+    }
+
     fn file(&mut self, file: u32) -> Result<&mut FileRow, DatabaseError> {
         if !matches!(self.files.get(&file), Some(Some(_))) {
             let row = self.index.file(file)?.unwrap_or_default();
@@ -199,14 +240,28 @@ impl Transaction {
 
     /// The bytes are known to be damaged and are not kept; the row stays, so that the shard is known to be corrupt.
     fn give_up_bytes(&mut self, record: &RecordHeader, place: RecordPlace) -> Result<(), DatabaseError> {
-        let Some(row) = self.shard(&record.cid)?.cloned() else { return Err(Table::Shards.bad_row()) };
-        if row.state == ShardState::Live {
+        let before = self.shard(&record.cid)?.cloned();
+        if before.as_ref().is_none_or(|row| row.state == ShardState::Live) {
             self.totals.corrupt_shards += 1;
         }
-        self.bury(&row)?;
+        match &before {
+            Some(row) => self.bury(row)?,
+            // In a rebuild: the file that held the bytes is gone, because this record replaced what was in it.
+            None => {
+                self.totals.shards += 1;
+                self.totals.shard_bytes += u64::from(record.shard_bytes);
+            }
+        }
         self.file(place.file)?.live += 1;
-        let (sequence, file, payload_offset) = (record.sequence, place.file, place.payload_offset);
-        let lost = ShardRow { sequence, file, payload_offset, state: ShardState::Corrupt, groups: Vec::new(), ..row };
+        let lost = ShardRow {
+            sequence: record.sequence,
+            file: place.file,
+            payload_offset: place.payload_offset,
+            shard_bytes: record.shard_bytes,
+            claims: before.map_or(0, |row| row.claims),
+            state: ShardState::Corrupt,
+            groups: Vec::new(),
+        };
         self.shards.insert(record.cid, Some(lost));
         Ok(())
     }
@@ -219,7 +274,8 @@ impl Transaction {
                 row.live = row.live.saturating_sub(1);
             }
             None => {
-                let Some(mut row) = self.shard(&record.cid)?.cloned() else { return Err(Table::Shards.bad_row()) };
+                // In a rebuild: the bytes were recorded again behind this, and every claim on them behind those.
+                let Some(mut row) = self.shard(&record.cid)?.cloned() else { return Ok(()) };
                 row.claims += 1;
                 self.shards.insert(record.cid, Some(row));
             }

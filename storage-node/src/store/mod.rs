@@ -8,6 +8,7 @@
 //! INVARIANT: an acknowledged put is in the segment files and synced. The index never says more than they do.
 
 mod batch;
+mod compact;
 mod disk;
 mod files;
 mod format;
@@ -18,6 +19,7 @@ mod open;
 mod read;
 mod recovery;
 mod rows;
+mod scrub;
 mod writer;
 
 #[cfg(test)]
@@ -28,19 +30,22 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use domicile_node_protocol::{LeafHash, ResolvedRange};
+use domicile_node_protocol::{LeafHash, NodeCondition, ResolvedRange};
 use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::database::DatabaseError;
+use crate::health::Health;
 
+pub use self::compact::{CompactError, Compaction};
 pub use self::holdings::HoldingsPage;
 pub use self::incoming::{IncomingError, IncomingShard, VerifiedShard};
 pub use self::open::{Opened, StoreConfig, open};
 pub use self::read::ReadError;
 pub use self::recovery::OpenError;
 pub use self::rows::Totals;
+pub use self::scrub::ScrubStep;
 pub use self::writer::StoreFault;
 
 use self::disk::{Disk, RealDisk};
@@ -48,6 +53,8 @@ use self::files::SegmentFiles;
 use self::index::Index;
 use self::writer::{DISK_RESERVE_BYTES, Note, Request};
 
+/// Free bytes with less than which a store counts as full: one whole shard may not fit.
+const ROOM_BYTES_MIN: u64 = 2 << 20;
 /// Requests that may wait for the writer.
 const QUEUE_REQUESTS_MAX: usize = 1024;
 
@@ -59,6 +66,8 @@ pub struct ShardStore {
     writer: Mutex<Option<JoinHandle<()>>>,
     totals: Arc<Mutex<Totals>>,
     capacity_bytes: u64,
+    high_water_bytes: u64,
+    health: Arc<Health>,
     /// Held while the store is open: nobody else may write here.
     _lock: File,
 }
@@ -82,6 +91,9 @@ pub enum PutError {
     /// No space: by the configured capacity, or by the disk.
     #[error("no space for the shard: use another node, or raise the node's capacity_bytes if the disk has room")]
     Full,
+    /// The disk failed a write: the store only reads until it is started again.
+    #[error("the node's disk failed a write: it serves what it has and takes nothing; use another node")]
+    DiskFault,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
@@ -96,6 +108,9 @@ pub enum DeleteError {
     /// Not even space for the record of the release.
     #[error("no space to record the deletion: free space on the node's disk")]
     Full,
+    /// The disk failed a write: the store only reads until it is started again.
+    #[error("the node's disk failed a write: nothing can be deleted until its operator looked after it")]
+    DiskFault,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
@@ -121,15 +136,19 @@ impl ShardStore {
     /// Keeps `shard` under `errand.data`. Acknowledged once it is durable; again the same is acknowledged at once.
     pub async fn put(&self, shard: VerifiedShard, errand: Errand) -> Result<(), PutError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Request::Store { shard, note: errand.into(), answer }).await.ok_or(PutError::Closed)?;
-        answered.await.unwrap_or(Err(PutError::Closed))
+        self.send(Request::Store { shard, note: errand.into(), answer }).await.ok_or_else(|| self.gone())?;
+        answered.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
     /// Drops the claim of `errand.data` on a shard; its length. The last claim takes the bytes with it.
     pub async fn delete(&self, cid: ShardCid, errand: Errand) -> Result<u64, DeleteError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Request::Release { cid, note: errand.into(), answer }).await.ok_or(DeleteError::Closed)?;
-        answered.await.unwrap_or(Err(DeleteError::Closed))
+        let gone = || match self.gone() {
+            PutError::DiskFault => DeleteError::DiskFault,
+            PutError::Full | PutError::Closed => DeleteError::Closed,
+        };
+        self.send(Request::Release { cid, note: errand.into(), answer }).await.ok_or_else(gone)?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// What the index knows of `cid` under `data`. Reads the index only.
@@ -152,14 +171,35 @@ impl ShardStore {
     /// Has a shard that was just found damaged marked as such.
     fn note_damage(&self, cid: &ShardCid, result: Result<Bytes, ReadError>) -> Result<Bytes, ReadError> {
         if let Err(ReadError::Damaged { sequence }) = result {
-            let queue = self.queue.lock().clone();
-            if let Some(queue) = queue
-                && queue.try_send(Request::MarkCorrupt { cid: *cid, sequence }).is_err()
-            {
-                tracing::warn!(shard = %cid, "cannot mark a corrupt shard now: its next reader will");
-            }
+            self.mark_corrupt(cid, sequence);
         }
         result
+    }
+
+    fn mark_corrupt(&self, cid: &ShardCid, sequence: u64) {
+        let queue = self.queue.lock().clone();
+        if let Some(queue) = queue
+            && queue.try_send(Request::MarkCorrupt { cid: *cid, sequence }).is_err()
+        {
+            tracing::warn!(shard = %cid, "cannot mark a corrupt shard now: its next reader will");
+        }
+    }
+
+    /// Why the writer does not answer: it is there no longer. Only [`ShardStore::close`] takes its queue away.
+    fn gone(&self) -> PutError {
+        if self.queue.lock().is_some() { PutError::DiskFault } else { PutError::Closed }
+    }
+
+    /// Whether shards are taken; if not, why.
+    #[must_use]
+    pub fn condition(&self) -> NodeCondition {
+        if self.health.failed() {
+            NodeCondition::DiskFault
+        } else if self.free_bytes() < ROOM_BYTES_MIN {
+            NodeCondition::Full
+        } else {
+            NodeCondition::Serving
+        }
     }
 
     /// What is stored under `gateway`'s tickets behind `after`, a page of it. Reads the index only; blocks on the disk.
@@ -179,10 +219,10 @@ impl ShardStore {
         self.capacity_bytes
     }
 
-    /// Bytes that are still free: of its capacity, and of the disk it is on.
+    /// Bytes that are still free for shards: of its capacity up to the high-water mark, and of the disk it is on.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        let of_capacity = self.capacity_bytes.saturating_sub(self.totals().used_bytes);
+        let of_capacity = self.high_water_bytes.saturating_sub(self.totals().used_bytes);
         let of_disk = RealDisk.available_bytes(self.files.directory()).unwrap_or(u64::MAX);
         of_capacity.min(of_disk.saturating_sub(DISK_RESERVE_BYTES))
     }

@@ -1,10 +1,12 @@
 //! Opening a store: what is there, what is missing, and the thread that writes.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domicile_types::NodeId;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -18,6 +20,7 @@ use super::recovery::{OpenError, Recovered, Tail, check_index, recover};
 use super::writer::{CurrentFile, StoreFault, Writer, WriterParts, create_file};
 use super::{QUEUE_REQUESTS_MAX, ShardStore};
 use crate::database::Database;
+use crate::health::Health;
 
 /// The least length of a segment file, in bytes: three full shards and their headers.
 const SEGMENT_BYTES_MIN: u64 = 4 << 20;
@@ -25,14 +28,24 @@ const SEGMENT_BYTES_MIN: u64 = 4 << 20;
 /// Where a store is and how large it may get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
+    /// Whose store it is: segment files of another node are refused.
+    pub node: NodeId,
     /// Holds `segments/` and `index/`; made if there is none.
     pub directory: PathBuf,
     /// Bytes it may take on disk.
     pub capacity_bytes: u64,
+    /// What shards may take of that, in hundredths; the rest is for releases and for compaction.
+    pub high_water_percent: u8,
     /// Where one segment file ends and the next begins, in bytes.
     pub segment_bytes_max: u64,
     /// If there are segment files but no index: make the index from them instead of refusing.
     pub rebuild_index: bool,
+}
+
+impl StoreConfig {
+    fn high_water_bytes(&self) -> u64 {
+        self.capacity_bytes / 100 * u64::from(self.high_water_percent.min(100))
+    }
 }
 
 /// An open store.
@@ -43,15 +56,14 @@ pub struct Opened {
     /// before must be refused, or it could be spent twice.
     pub rebuilt: bool,
     pub(crate) database: Arc<Database>,
+    pub(crate) health: Arc<Health>,
 }
 
 /// Opens the store, bringing the index up to date with the segment files. `fresh_id` names it if it is new.
 pub fn open(config: &StoreConfig, fresh_id: [u8; 16]) -> Result<Opened, OpenError> {
     open_on(Box::new(RealDisk), config, fresh_id, |fault| {
         let error: &dyn std::error::Error = &fault;
-        tracing::error!(error, "the shard store cannot go on: ending the process");
-        // Nobody may retry a failed sync, and nothing may be acknowledged after one.
-        std::process::abort();
+        tracing::error!(error, "the shard store takes nothing more: what it has can still be read");
     })
 }
 
@@ -71,6 +83,7 @@ pub(crate) fn open_on(
     let files = Arc::new(SegmentFiles::new(directory.join("segments")).map_err(io)?);
     let index_directory = directory.join("index");
     let on_disk = files.list().map_err(io)?;
+    refuse_files_of_others(&files, &on_disk, config.node)?;
     let rebuilt = !has_database(&index_directory) && !on_disk.is_empty();
     if rebuilt && !config.rebuild_index {
         return Err(OpenError::IndexMissing { path: index_directory });
@@ -89,23 +102,29 @@ pub(crate) fn open_on(
     };
     check_index(&index, &index_directory)?;
     let Recovered { tail, dead } = recover(&files, &index, store_id)?;
-    let (current, next_sequence) =
-        current_file(disk.as_ref(), &files, store_id, tail, config.segment_bytes_max).map_err(io)?;
+    let (current, next_sequence) = current_file(disk.as_ref(), &files, store_id, tail, config).map_err(io)?;
+    let high_water_bytes = config.high_water_bytes();
+    let health = Arc::new(Health::new(directory));
     let totals = Arc::new(Mutex::new(index.totals().map_err(damaged)?));
     let mut writer = Writer::new(WriterParts {
         disk,
         files: Arc::clone(&files),
         database: Arc::clone(&database),
         store: store_id,
+        node: config.node,
         capacity_bytes: config.capacity_bytes,
+        high_water_bytes,
         segment_bytes_max: config.segment_bytes_max,
         current,
         next_sequence,
         totals: Arc::clone(&totals),
     });
     let (queue, requests) = mpsc::channel(QUEUE_REQUESTS_MAX);
+    let of_writer = Arc::clone(&health);
     let run = move || {
         if let Err(fault) = writer.reclaim(&dead).and_then(|()| writer.run(requests)) {
+            // Nobody may retry a failed sync, and nothing may be acknowledged after one.
+            of_writer.fail(&fault);
             on_fault(fault);
         }
     };
@@ -117,9 +136,11 @@ pub(crate) fn open_on(
         writer: Mutex::new(Some(thread)),
         totals,
         capacity_bytes: config.capacity_bytes,
+        high_water_bytes,
+        health: Arc::clone(&health),
         _lock: lock,
     };
-    Ok(Opened { store, rebuilt, database })
+    Ok(Opened { store, rebuilt, database, health })
 }
 
 /// Takes the directory for this store alone. The lock goes with the process, however it ends.
@@ -135,6 +156,25 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// A segment file that says of itself that it is another node's: a directory that was copied or mixed up. What does not say
+/// anything readable is recovery's to judge.
+fn refuse_files_of_others(files: &SegmentFiles, on_disk: &BTreeSet<u32>, node: NodeId) -> Result<(), OpenError> {
+    for file in on_disk {
+        let Some(FileHeader { node: owner, .. }) = header_of(files, *file) else { continue };
+        if owner != node {
+            return Err(OpenError::OtherNode { path: files.path(*file), owner, node });
+        }
+    }
+    Ok(())
+}
+
+fn header_of(files: &SegmentFiles, file: u32) -> Option<FileHeader> {
+    let mut block = vec![0; super::format::BLOCK_BYTES];
+    let handle = File::open(files.path(file)).ok()?;
+    std::os::unix::fs::FileExt::read_exact_at(&handle, &mut block, 0).ok()?;
+    FileHeader::decode(&block)
+}
+
 /// RocksDB's own sign that a database was made here.
 fn has_database(directory: &Path) -> bool {
     directory.join("CURRENT").exists()
@@ -146,12 +186,7 @@ fn id_of_files(files: &SegmentFiles) -> Result<StoreId, OpenError> {
     let Some(file) = files.list().map_err(io)?.first().copied() else {
         return Err(OpenError::SegmentMissing { path: files.path(1) });
     };
-    let block = File::open(files.path(file)).and_then(|handle| {
-        let mut block = vec![0; super::format::BLOCK_BYTES];
-        std::os::unix::fs::FileExt::read_exact_at(&handle, &mut block, 0).map(|()| block)
-    });
-    let header = block.ok().as_deref().and_then(FileHeader::decode);
-    header.map(|header| header.store).ok_or_else(|| OpenError::SegmentDamaged {
+    header_of(files, file).map(|header| header.store).ok_or_else(|| OpenError::SegmentDamaged {
         path: files.path(file),
         offset: 0,
         what: "its header does not hold",
@@ -164,7 +199,7 @@ fn current_file(
     files: &SegmentFiles,
     store: StoreId,
     tail: Option<Tail>,
-    segment_bytes_max: u64,
+    config: &StoreConfig,
 ) -> io::Result<(CurrentFile, u64)> {
     match tail {
         Some(Tail { file, end, next_sequence }) => {
@@ -173,8 +208,8 @@ fn current_file(
             Ok((CurrentFile { number: file, end, allocated: end, writer }, next_sequence))
         }
         None => {
-            let header = FileHeader { store, file: 1, first_sequence: 1 };
-            Ok((create_file(disk, files, header, segment_bytes_max)?, 1))
+            let header = FileHeader { store, file: 1, first_sequence: 1, node: config.node };
+            Ok((create_file(disk, files, header, config.segment_bytes_max)?, 1))
         }
     }
 }

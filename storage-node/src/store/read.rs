@@ -117,6 +117,40 @@ fn read_checked(
     }
 }
 
+/// What reading a shard at the place of a record came to.
+pub(crate) enum Soundness {
+    /// Its bytes, held against its name.
+    Bytes(Bytes),
+    /// They are not what they were, or known not to be.
+    Damaged,
+    /// The record is the shard's no longer: deleted, or stored anew.
+    Elsewhere,
+}
+
+/// Reads a shard whole where record `sequence` put it, under whatever data id.
+pub(crate) fn sound(
+    files: &SegmentFiles,
+    index: &Index,
+    cid: &ShardCid,
+    sequence: u64,
+) -> Result<Soundness, ReadError> {
+    let current = |index: &Index| -> Result<Option<ShardRow>, DatabaseError> {
+        Ok(index.shard(cid)?.filter(|row| row.sequence == sequence))
+    };
+    let Some(row) = current(index)? else { return Ok(Soundness::Elsewhere) };
+    if row.state == ShardState::Corrupt {
+        return Ok(Soundness::Damaged);
+    }
+    match read_row(files, &row, cid, None) {
+        Ok(Some(bytes)) => return Ok(Soundness::Bytes(bytes)),
+        Ok(None) => {}
+        Err(error) if is_damage(&error) => tracing::error!(shard = %cid, %error, "cannot read a shard"),
+        Err(error) => return Err(error.into()),
+    }
+    // Deleted or stored anew while it was read: its old place is then punched out.
+    Ok(if current(index)?.is_some() { Soundness::Damaged } else { Soundness::Elsewhere })
+}
+
 /// A lost sector, a shortened or a vanished file: the bytes are gone as surely as if they were changed.
 fn is_damage(error: &io::Error) -> bool {
     /// `EIO` on every Linux.

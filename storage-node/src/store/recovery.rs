@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use domicile_types::NodeId;
+
 use super::files::SegmentFiles;
 use super::format::{
     BATCH_HEADER_BYTES, BLOCK_BYTES, BLOCK_BYTES_U64, BatchHeader, FileHeader, GROUP_BYTES, RecordHeader, StoreId,
@@ -32,6 +34,19 @@ pub enum OpenError {
     InUse {
         /// The data directory.
         path: PathBuf,
+    },
+    /// Segment files of another node.
+    #[error(
+        "{path} is of the store of node {owner}, and this is node {node}: give each node a data directory of its own; to move \
+         a node, move its whole directory, identity and all"
+    )]
+    OtherNode {
+        /// The segment file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: NodeId,
+        /// Who was to start with it.
+        node: NodeId,
     },
     /// The index does not open.
     #[error(

@@ -2,7 +2,9 @@
 //!
 //! There is no timer: while one batch is being synced the next one gathers, so the disk sets the pace.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use domicile_node_protocol::LeafHash;
@@ -18,7 +20,7 @@ use super::format::{
 };
 use super::incoming::VerifiedShard;
 use super::index::{DeadBytes, Index, RecordPlace, Transaction};
-use super::rows::{Applied, FileRow, ShardState, Totals};
+use super::rows::{Applied, ClaimRow, FileRow, ShardState, Totals};
 use super::{DeleteError, PutError};
 use crate::database::{Database, DatabaseError};
 
@@ -39,6 +41,12 @@ pub(crate) enum Request {
     Store { shard: VerifiedShard, note: Note, answer: oneshot::Sender<Result<(), PutError>> },
     /// Drop a data id's claim; answers the shard's length.
     Release { cid: ShardCid, note: Note, answer: oneshot::Sender<Result<u64, DeleteError>> },
+    /// Record a shard again at the end, if record `sequence` still holds it; without bytes: they are damaged, give them up.
+    Move { cid: ShardCid, sequence: u64, shard: Option<VerifiedShard>, answer: oneshot::Sender<Result<(), PutError>> },
+    /// Record a claim again at the end, if it still stands in `file`.
+    MoveClaim { cid: ShardCid, data: DataId, file: u32, answer: oneshot::Sender<Result<(), PutError>> },
+    /// Remove the oldest files while nothing in them is live.
+    RemoveDead { answer: oneshot::Sender<Result<(), PutError>> },
     /// The bytes of record `sequence` were found damaged.
     MarkCorrupt { cid: ShardCid, sequence: u64 },
 }
@@ -85,7 +93,10 @@ pub(crate) struct Writer {
     pub(crate) database: Arc<Database>,
     pub(crate) index: Index,
     pub(crate) store: StoreId,
+    pub(crate) node: NodeId,
     pub(crate) capacity_bytes: u64,
+    /// What shards may take of the capacity; above it, only releases and compaction write.
+    pub(crate) high_water_bytes: u64,
     pub(crate) segment_bytes_max: u64,
     pub(crate) current: CurrentFile,
     pub(crate) next_sequence: u64,
@@ -99,7 +110,9 @@ pub(crate) struct WriterParts {
     pub(crate) files: Arc<SegmentFiles>,
     pub(crate) database: Arc<Database>,
     pub(crate) store: StoreId,
+    pub(crate) node: NodeId,
     pub(crate) capacity_bytes: u64,
+    pub(crate) high_water_bytes: u64,
     pub(crate) segment_bytes_max: u64,
     pub(crate) current: CurrentFile,
     pub(crate) next_sequence: u64,
@@ -140,7 +153,9 @@ impl Writer {
             files,
             database,
             store,
+            node,
             capacity_bytes,
+            high_water_bytes,
             segment_bytes_max,
             current,
             next_sequence,
@@ -154,7 +169,9 @@ impl Writer {
             database,
             index,
             store,
+            node,
             capacity_bytes,
+            high_water_bytes,
             segment_bytes_max,
             current,
             next_sequence,
@@ -187,7 +204,8 @@ impl Writer {
     }
 
     fn commit(&mut self, requests: Vec<Request>, bytes: u64) -> Result<(), StoreFault> {
-        let stores = requests.iter().any(|request| matches!(request, Request::Store { .. }));
+        let stores = requests.iter().any(|request| matches!(request, Request::Store { .. } | Request::Move { .. }));
+        let removes = requests.iter().any(|request| matches!(request, Request::RemoveDead { .. }));
         let room = self.make_room(bytes, stores)?;
         let mut transaction = self.index.begin()?;
         self.buffer.clear();
@@ -215,6 +233,9 @@ impl Writer {
         let totals = transaction.totals();
         let dead = transaction.commit(applied)?;
         *self.totals.lock() = totals;
+        if removes {
+            self.remove_dead_files()?;
+        }
         answers.into_iter().for_each(Answer::send);
         self.reclaim(&dead)
     }
@@ -230,6 +251,15 @@ impl Writer {
                 let result = self.plan_release(cid, note, index)?;
                 Ok(Answer::Release(answer, result))
             }
+            Request::Move { cid, sequence, shard, answer } => {
+                let result = self.plan_move(cid, sequence, shard, index, room)?;
+                Ok(Answer::Store(answer, result))
+            }
+            Request::MoveClaim { cid, data, file, answer } => {
+                let result = self.plan_move_claim(cid, data, file, index, room)?;
+                Ok(Answer::Store(answer, result))
+            }
+            Request::RemoveDead { answer } => Ok(Answer::Store(answer, Ok(()))),
             Request::MarkCorrupt { cid, sequence } => {
                 if index.mark_corrupt(&cid, sequence)? {
                     tracing::error!(shard = %cid, "shard is corrupt on disk: refusing to serve it until it is stored again");
@@ -262,10 +292,84 @@ impl Writer {
         let record = self.record(kind, cid, note, bytes, groups);
         let batch_bytes = file_bytes(self.buffer.bytes_with(record.record_bytes()));
         let used_bytes = index.totals().used_bytes.saturating_add(batch_bytes);
-        if used_bytes > self.capacity_bytes {
+        if used_bytes > self.high_water_bytes {
             return Ok(Err(PutError::Full));
         }
-        self.push(&record, &payload, index)?;
+        self.push_bytes(&record, &payload, index)
+    }
+
+    /// Records bytes, and behind them every other claim on them: the file that holds those may go before this one, and a
+    /// rebuilt index must find the claims behind the bytes.
+    fn push_bytes(
+        &mut self,
+        record: &RecordHeader,
+        payload: &Payload,
+        index: &mut Transaction,
+    ) -> Result<Result<(), PutError>, StoreFault> {
+        let others: Vec<_> =
+            index.claims_of(&record.cid)?.into_iter().filter(|(data, _)| *data != record.data).collect();
+        let claims_bytes = others.len().saturating_mul(RECORD_HEADER_BYTES);
+        let batch_bytes = file_bytes(self.buffer.bytes_with(record.record_bytes().saturating_add(claims_bytes)));
+        let fits_file = self.current.end.saturating_add(batch_bytes) <= self.segment_bytes_max;
+        if batch_bytes > batch_bytes_max(self.segment_bytes_max) || !(others.is_empty() || fits_file) {
+            return Ok(Err(PutError::Full));
+        }
+        self.push(record, payload, index)?;
+        for (data, ClaimRow { ticket, gateway, time, .. }) in others {
+            let note = Note { data, ticket, gateway, time };
+            let claimed = self.record(RecordKind::Claimed, record.cid, note, record.shard_bytes, Vec::new());
+            self.push(&claimed, &Payload::default(), index)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// A shard that compaction moves: its bytes, and one of its claims.
+    fn plan_move(
+        &mut self,
+        cid: ShardCid,
+        sequence: u64,
+        shard: Option<VerifiedShard>,
+        index: &mut Transaction,
+        room: Room,
+    ) -> Result<Result<(), PutError>, StoreFault> {
+        let Some(shard_bytes) = index.shard(&cid)?.filter(|row| row.sequence == sequence).map(|row| row.shard_bytes)
+        else {
+            return Ok(Ok(()));
+        };
+        let Some((data, ClaimRow { ticket, gateway, time, .. })) = index.claims_of(&cid)?.pop() else {
+            return Ok(Ok(()));
+        };
+        let note = Note { data, ticket, gateway, time };
+        let (kind, groups, payload) = match shard {
+            Some(VerifiedShard { groups, payload, .. }) => (RecordKind::Stored, groups, payload),
+            None => (RecordKind::Damaged, Vec::new(), Payload::default()),
+        };
+        let record = self.record(kind, cid, note, shard_bytes, groups);
+        let batch_bytes = file_bytes(self.buffer.bytes_with(record.record_bytes()));
+        let used_bytes = index.totals().used_bytes.saturating_add(batch_bytes);
+        if room == Room::ReleasesOnly || used_bytes > self.capacity_bytes {
+            return Ok(Err(PutError::Full));
+        }
+        self.push_bytes(&record, &payload, index)
+    }
+
+    fn plan_move_claim(
+        &mut self,
+        cid: ShardCid,
+        data: DataId,
+        file: u32,
+        index: &mut Transaction,
+        room: Room,
+    ) -> Result<Result<(), PutError>, StoreFault> {
+        let Some(claim) = index.claim(&cid, &data)?.filter(|claim| claim.file == file) else { return Ok(Ok(())) };
+        let Some(shard_bytes) = index.shard(&cid)?.map(|row| row.shard_bytes) else { return Ok(Ok(())) };
+        let full = file_bytes(self.buffer.bytes_with(RECORD_HEADER_BYTES)) > batch_bytes_max(self.segment_bytes_max);
+        if full || room == Room::ReleasesOnly {
+            return Ok(Err(PutError::Full));
+        }
+        let note = Note { data, ticket: claim.ticket, gateway: claim.gateway, time: claim.time };
+        let record = self.record(RecordKind::Claimed, cid, note, shard_bytes, Vec::new());
+        self.push(&record, &Payload::default(), index)?;
         Ok(Ok(()))
     }
 
@@ -279,6 +383,9 @@ impl Writer {
             return Ok(Err(DeleteError::NotFound));
         }
         let bytes = index.shard(&cid)?.map_or(0, |row| row.shard_bytes);
+        if file_bytes(self.buffer.bytes_with(RECORD_HEADER_BYTES)) > batch_bytes_max(self.segment_bytes_max) {
+            return Ok(Err(DeleteError::Full));
+        }
         let record = self.record(RecordKind::Released, cid, note, bytes, Vec::new());
         self.push(&record, &Payload::default(), index)?;
         Ok(Ok(u64::from(bytes)))
@@ -313,7 +420,14 @@ impl Writer {
             Err(error) if is_full(&error) => Err(io::Error::other(error)),
             other => other,
         });
-        written.map_err(|source| StoreFault::Disk { file, source })?;
+        if let Err(source) = written {
+            if !is_full(&source) {
+                // Nobody was told of it, and a read might find it in memory although it is not on the disk: away with it,
+                // as far as the disk still obeys.
+                cut_off(&self.files.path(file), offset);
+            }
+            return Err(StoreFault::Disk { file, source });
+        }
         self.current.end = end;
         let next_sequence = self.next_sequence;
         Ok(Applied { file, batch_offset: offset, end, batch_sequence: first_sequence, next_sequence })
@@ -353,7 +467,8 @@ impl Writer {
 
     fn next_file(&mut self) -> io::Result<()> {
         let number = self.current.number + 1;
-        let header = FileHeader { store: self.store, file: number, first_sequence: self.next_sequence };
+        let header =
+            FileHeader { store: self.store, file: number, first_sequence: self.next_sequence, node: self.node };
         let made = create_file(self.disk.as_ref(), &self.files, header, self.segment_bytes_max);
         if let Err(error) = &made
             && is_full(error)
@@ -437,7 +552,18 @@ fn record_bytes_bound(request: &Request) -> u64 {
     let header = file_bytes(RECORD_HEADER_BYTES) + 8;
     match request {
         Request::Store { shard, .. } => header + u64::from(shard.bytes) + 4 * file_bytes(shard.groups.len()),
-        Request::Release { .. } => header,
+        Request::Move { shard: Some(shard), .. } => {
+            header + u64::from(shard.bytes) + 4 * file_bytes(shard.groups.len())
+        }
+        Request::Move { shard: None, .. } | Request::MoveClaim { .. } | Request::Release { .. } => header,
+        Request::RemoveDead { .. } => 0,
         Request::MarkCorrupt { .. } => 0,
+    }
+}
+
+fn cut_off(path: &Path, end: u64) {
+    let cut = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(end));
+    if let Err(error) = cut {
+        tracing::error!(%error, "cannot cut an unfinished write off");
     }
 }

@@ -11,7 +11,7 @@ use domicile_node_protocol::{
     challenge_path, server_name, shard_path,
 };
 use domicile_storage_node::identity_tls::client_config;
-use domicile_storage_node::{GatewayPeer, NodeConfig, RunningNode, start, system_clock};
+use domicile_storage_node::{GatewayPeer, NodeConfig, RunningNode, UpkeepConfig, start, system_clock};
 use domicile_types::{
     Budget, Classification, Commitment, DataId, EvidenceGrade, IdentityKey, NodeId, OperationKind, OperatorId, PackId,
     Party, PartyId, Place, RequestId, ShardCid, Subject, SubjectFacts, UnixMillis,
@@ -263,6 +263,7 @@ pub(crate) fn node_config(directory: &Path, gateways: &[&TestGateway]) -> NodeCo
         swarm_peers: Vec::new(),
         workers: 2,
         rebuild_index: false,
+        upkeep: UpkeepConfig::default(),
     }
 }
 

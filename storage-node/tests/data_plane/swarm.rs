@@ -25,7 +25,7 @@ async fn a_node_announces_itself_signed_to_the_gateway_it_is_enrolled_with() {
     let announcement = SignedAnnouncement::verify(&announcement, system_clock()()).unwrap();
     assert_eq!((source, announcement.node), (node.id(), node.id()));
     assert_eq!((announcement.place, announcement.data_plane), (config.place, node.address()));
-    assert_eq!((announcement.capacity_bytes, announcement.free_bytes), (1 << 30, 1 << 30));
+    assert_eq!((announcement.capacity_bytes, announcement.free_bytes), (1 << 30, (1 << 30) / 100 * 95));
     assert_eq!(announcement.party, config.party);
     member.shutdown().await;
     node.stop().await.unwrap();

@@ -12,7 +12,7 @@ fn a_write_torn_anywhere_loses_nothing_that_was_acknowledged() {
         let (store, fault, _told) = open_faulty(&config(directory.path()));
         let cids: Vec<ShardCid> = (0..5).map(|seed| put(&store, &bytes(seed, 100_000), 1).unwrap()).collect();
         *fault.lock() = Fault::TornWrite(torn_at);
-        assert_eq!(put(&store, &bytes(9, 100_000), 1), Err(PutError::Closed));
+        assert_eq!(put(&store, &bytes(9, 100_000), 1), Err(PutError::DiskFault));
         drop(store);
 
         let store = open(directory.path());

@@ -139,15 +139,47 @@ fn a_batch_that_was_refused_does_not_come_back_although_it_stands_on_disk() {
 }
 
 #[test]
-fn a_failed_sync_ends_the_writer_and_acknowledges_nothing() {
+fn after_a_failed_sync_nothing_is_taken_or_tried_again_and_everything_acknowledged_is_served() {
     let directory = tempfile::tempdir().unwrap();
     let (store, fault, told) = open_faulty(&config(directory.path()));
     let kept = put(&store, &bytes(1, 100_000), 1).unwrap();
     *fault.lock() = Fault::Sync;
-    assert_eq!(put(&store, &bytes(2, 100_000), 1), Err(PutError::Closed));
+    assert_eq!(store.condition(), NodeCondition::Serving);
+    assert_eq!(put(&store, &bytes(2, 100_000), 1), Err(PutError::DiskFault));
     assert!(told.recv().unwrap().contains("what is on the disk is unknown"));
     *fault.lock() = Fault::None;
-    assert_eq!(put(&store, &bytes(3, 100_000), 1), Err(PutError::Closed), "nothing is tried after a failed sync");
+    assert_eq!(put(&store, &bytes(3, 100_000), 1), Err(PutError::DiskFault), "nothing is tried after a failed sync");
+    assert_eq!(delete(&store, kept, 1), Err(DeleteError::DiskFault));
+    assert_eq!(store.condition(), NodeCondition::DiskFault);
+    assert_eq!(store.read(&kept, &data(1), None).unwrap(), bytes(1, 100_000));
+    assert_eq!(store.find(&ShardCid::of(&bytes(2, 100_000)), &data(1)).unwrap(), Found::Nowhere);
+    store.close();
+    assert_eq!(put(&store, &bytes(3, 100_000), 1), Err(PutError::Closed));
     drop(store);
-    assert_eq!(open(directory.path()).read(&kept, &data(1), None).unwrap(), bytes(1, 100_000));
+    let store = open(directory.path());
+    assert_eq!(store.read(&kept, &data(1), None).unwrap(), bytes(1, 100_000));
+    let unfinished = ShardCid::of(&bytes(2, 100_000));
+    assert_eq!(store.find(&unfinished, &data(1)).unwrap(), Found::Nowhere, "what was not synced was cut off");
+    assert_eq!(store.condition(), NodeCondition::Serving);
+    put(&store, &bytes(2, 100_000), 1).unwrap();
+}
+
+#[test]
+fn a_store_is_full_at_its_high_water_mark_and_takes_releases_and_compaction_above_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { capacity_bytes: 20 * MIB, high_water_percent: 50, ..config(directory.path()) };
+    let store = super::super::open(&config, [7; 16]).unwrap().store;
+    let mut kept = Vec::new();
+    while let Ok(cid) = put(&store, &bytes(kept.len() as u64, 900_000), 1) {
+        kept.push(cid);
+    }
+    assert!(store.totals().used_bytes <= 10 * MIB && kept.len() >= 9, "{:?}", store.totals());
+    assert_eq!(store.condition(), NodeCondition::Full);
+    super::compact::compact(&store).unwrap();
+    delete(&store, kept[0], 1).unwrap();
+    delete(&store, kept[1], 1).unwrap();
+    delete(&store, kept[2], 1).unwrap();
+    // The writer gives space back after it answered; the next request finds it done.
+    put(&store, &bytes(100, 10), 1).unwrap();
+    assert_eq!(store.condition(), NodeCondition::Serving);
 }

@@ -1,13 +1,15 @@
 //! The store on real files and a real RocksDB.
 
+mod compact;
 mod crash;
 mod faulty;
 mod model;
+mod scrub;
 
 use std::path::Path;
 
 use bytes::Bytes;
-use domicile_node_protocol::{LeafHash, ResolvedRange};
+use domicile_node_protocol::{LeafHash, NodeCondition, ResolvedRange};
 use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 use futures::executor::block_on;
 
@@ -20,8 +22,10 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 pub(crate) fn config(directory: &Path) -> StoreConfig {
     StoreConfig {
+        node: gateway(200),
         directory: directory.to_owned(),
         capacity_bytes: 256 * MIB,
+        high_water_percent: 95,
         segment_bytes_max: 4 * MIB,
         rebuild_index: false,
     }

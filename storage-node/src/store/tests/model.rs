@@ -11,6 +11,7 @@ enum Step {
     Put { shard: u64, data: u8 },
     Delete { shard: u64, data: u8 },
     Damage { shard: u64 },
+    Compact,
     Restart,
     KeepIndex,
     ThrowIndexBack,
@@ -22,6 +23,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0u64..6, 1u8..4).prop_map(|(shard, data)| Step::Put { shard, data }),
         6 => (0u64..6, 1u8..4).prop_map(|(shard, data)| Step::Delete { shard, data }),
         1 => (0u64..6).prop_map(|shard| Step::Damage { shard }),
+        2 => Just(Step::Compact),
         1 => Just(Step::Restart),
         1 => Just(Step::KeepIndex),
         1 => Just(Step::ThrowIndexBack),
@@ -94,6 +96,9 @@ fn run(steps: &[Step]) {
                     torn = true;
                     store = open(directory.path());
                 }
+            }
+            Step::Compact => {
+                super::compact::compact(&store).unwrap();
             }
             Step::Restart => {
                 drop(store);

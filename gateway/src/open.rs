@@ -89,6 +89,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(enrolment::follow(gateway.catalog.clone(), directory, records_epoch)),
         tokio::spawn(fleet::watch(Arc::clone(&gateway.warden))),
         tokio::spawn(judging::facts::run(gateway.clone())),
+        tokio::spawn(judging::rescan::run(gateway.clone())),
         tokio::spawn(reconcile::run(gateway.clone())),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),

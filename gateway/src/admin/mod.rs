@@ -68,6 +68,11 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/policies/explain", web::post().to(policy::explain))
             .route("/v1/policies/reload", web::post().to(policy::reload))
             .service(
+                web::resource("/v1/policies/simulate")
+                    .app_data(web::JsonConfig::default().limit(PACK_BYTES_MAX))
+                    .route(web::post().to(policy::simulate)),
+            )
+            .service(
                 web::resource("/v1/policies/{pack}")
                     .app_data(web::JsonConfig::default().limit(PACK_BYTES_MAX))
                     .route(web::put().to(policy::publish)),

@@ -8,10 +8,12 @@ use super::AdminError;
 use super::auth::Bearer;
 use super::views::{ExplainRequest, Explained, PackTest, PackView};
 use crate::config::Role;
-use crate::judging::{PackUpload, PublishError};
+use crate::judging::{ImpactError, PackUpload, PublishError, SuppositionSent};
 use crate::objects::Gateway;
 
 const ROLES: (&[Role], &str) = (&[Role::Officer, Role::Operator, Role::Uploader], "any role");
+/// Who may be told what lies where.
+const SIMULATORS: (&[Role], &str) = (&[Role::Officer, Role::Operator], "officer, operator, admin");
 /// Who may put law in force.
 const CHANGERS: (&[Role], &str) = (&[Role::Officer], "officer, admin");
 
@@ -53,6 +55,25 @@ pub(super) async fn publish(
 pub(super) async fn reload(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     let bearer = Bearer::of(&request, &gateway)?.require(CHANGERS.0, CHANGERS.1)?;
     Ok(HttpResponse::Ok().json(gateway.reload_packs(bearer.caller()).await?))
+}
+
+/// `POST /v1/policies/simulate`: what would have to move, and what could not, if packs were others or nodes elsewhere.
+pub(super) async fn simulate(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    supposed: web::Json<SuppositionSent>,
+) -> Result<HttpResponse, AdminError> {
+    Bearer::of(&request, &gateway)?.require(SIMULATORS.0, SIMULATORS.1)?;
+    Ok(HttpResponse::Ok().json(gateway.impact(supposed.into_inner().into()).await?))
+}
+
+impl From<ImpactError> for AdminError {
+    fn from(error: ImpactError) -> Self {
+        match error {
+            ImpactError::Refused(refused) => refused.into(),
+            error => Self::internal(error),
+        }
+    }
 }
 
 impl From<PublishError> for AdminError {

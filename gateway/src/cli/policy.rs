@@ -1,4 +1,4 @@
-//! `domicile policy list | test | publish | reload | explain`
+//! `domicile policy list | test | publish | reload | simulate | explain`
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use domicile_compliance::pack::PackFiles;
 use domicile_compliance::{Lawbook, run_cases};
-use domicile_types::{DataClass, OperationKind, PackId, PackVersion, Place, RegionName};
+use domicile_types::{DataClass, NodeId, OperationKind, PackId, PackVersion, Place, RegionName};
 
 use super::client::Admin;
 use super::{AdminArgs, table};
 use crate::admin::tests_of;
 use crate::admin::views::{ExplainRequest, Explained, PackTest, PackView};
-use crate::judging::{PackUpload, Published};
+use crate::judging::{BucketImpact, Impact, NodeImpact, PackUpload, Published, SuppositionSent};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -29,6 +29,14 @@ pub(super) enum PolicyCommand {
     Publish {
         /// The pack's folder: its name is the pack's.
         folder: PathBuf,
+    },
+    /// What would have to move, and what could not, if a pack were in force, or nodes were elsewhere. Changes nothing.
+    Simulate {
+        /// The folder of a pack; several for several; none: the packs in force.
+        folders: Vec<PathBuf>,
+        /// A node that would be elsewhere, as NODE=PLACE; several times for several.
+        #[arg(long = "moved", value_parser = moved)]
+        moved: Vec<(NodeId, Place)>,
     },
     /// Puts what the gateway's folder of packs holds now in force, instead of what was published.
     Reload,
@@ -58,6 +66,7 @@ pub(super) async fn run(command: PolicyCommand, args: &AdminArgs) -> anyhow::Res
         PolicyCommand::List => list(args).await,
         PolicyCommand::Test { policies } => test(policies, args).await,
         PolicyCommand::Publish { folder } => publish(&folder, args).await,
+        PolicyCommand::Simulate { folders, moved } => simulate(&folders, moved, args).await,
         PolicyCommand::Reload => shown(&Admin::find(args)?.post("/v1/policies/reload", &()).await?, args),
         PolicyCommand::Explain { region, operation, from, classes } => {
             explain(ExplainRequest { region, operation, from, classes }, args).await
@@ -107,11 +116,58 @@ async fn test(policies: Option<PathBuf>, args: &AdminArgs) -> anyhow::Result<()>
 }
 
 async fn publish(folder: &Path, args: &AdminArgs) -> anyhow::Result<()> {
+    let (pack, upload) = read(folder)?;
+    shown(&Admin::find(args)?.put(&format!("/v1/policies/{pack}"), &upload).await?, args)
+}
+
+/// The pack in a folder.
+fn read(folder: &Path) -> anyhow::Result<(PackId, PackUpload)> {
     let folder = folder.canonicalize().with_context(|| format!("{} cannot be found", folder.display()))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let pack = PackId::parse(&name).with_context(|| format!("the folder {name} is not named as a pack is"))?;
-    let upload = PackUpload::from(PackFiles::read(&folder)?);
-    shown(&Admin::find(args)?.put(&format!("/v1/policies/{pack}"), &upload).await?, args)
+    Ok((pack, PackUpload::from(PackFiles::read(&folder)?)))
+}
+
+async fn simulate(folders: &[PathBuf], moved: Vec<(NodeId, Place)>, args: &AdminArgs) -> anyhow::Result<()> {
+    let packs = folders.iter().map(|folder| read(folder)).collect::<anyhow::Result<_>>()?;
+    let supposed = SuppositionSent { packs, moved: moved.into_iter().collect() };
+    let impact: Impact = Admin::find(args)?.post("/v1/policies/simulate", &supposed).await?;
+    if args.json {
+        return table::json(&impact);
+    }
+    println!("{} pages looked at", impact.pages);
+    println!("{} shards ({} bytes) of {} bodies would have to move", impact.shards, impact.bytes, impact.objects);
+    println!(
+        "{} shards ({} bytes) of {} bodies could go nowhere",
+        impact.stuck_shards, impact.stuck_bytes, impact.stuck_objects
+    );
+    let node = |node: &NodeImpact| {
+        vec![
+            node.node.to_string(),
+            node.operator.as_ref().map(ToString::to_string).unwrap_or_default(),
+            node.place.map(|place| place.to_string()).unwrap_or_default(),
+            node.shards.to_string(),
+            node.bytes.to_string(),
+            node.rules.iter().cloned().collect::<Vec<_>>().join(" "),
+        ]
+    };
+    let bucket = |bucket: &BucketImpact| {
+        let counts = [bucket.objects, bucket.shards, bucket.stuck_shards].map(|count| count.to_string());
+        [vec![format!("{}/{}", bucket.tenant, bucket.bucket)], counts.to_vec()].concat()
+    };
+    if !impact.nodes.is_empty() {
+        let rows: Vec<Vec<String>> = impact.nodes.iter().map(node).collect();
+        table::print(&["NODE", "OPERATOR", "PLACE", "SHARDS", "BYTES", "RULES"], &rows);
+        let rows: Vec<Vec<String>> = impact.buckets.iter().map(bucket).collect();
+        table::print(&["BUCKET", "BODIES", "SHARDS", "NOWHERE TO GO"], &rows);
+    }
+    Ok(())
+}
+
+fn moved(text: &str) -> Result<(NodeId, Place), String> {
+    let (node, place) = text.split_once('=').ok_or("a node and a place, as NODE=PLACE")?;
+    let node = NodeId::parse(node).map_err(|error| error.to_string())?;
+    Ok((node, Place::parse(place).map_err(|error| error.to_string())?))
 }
 
 fn shown(published: &Published, args: &AdminArgs) -> anyhow::Result<()> {

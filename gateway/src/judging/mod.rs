@@ -10,9 +10,14 @@
 //! in between, the commit fails, the placement that exists is judged again by what is in force now, and either commits with
 //! that decision in the log, or is refused; see `objects/rejudge.rs`.
 
+pub(crate) mod facts;
+mod impact;
 mod packs;
 mod publish;
-pub(crate) mod facts;
+pub(crate) mod rescan;
+mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -21,6 +26,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::catalog::JudgingEpoch;
 
+pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
 pub(crate) use packs::open_packs;
 pub use publish::{PackUpload, PublishError, Published};
 

@@ -40,7 +40,7 @@ mod put;
 mod reader;
 mod rejudge;
 #[cfg(test)]
-mod rejudge_tests;
+pub(crate) mod rejudge_tests;
 pub mod request;
 mod rows;
 mod sender;

@@ -44,7 +44,7 @@ const AT_HOME: &str = r#"
 permit (principal, action, resource) when { context.place.within.home };
 "#;
 
-const NO_STRAITS: &str = r#"
+pub(crate) const NO_STRAITS: &str = r#"
 @id("no-straits")
 @cite("Test Act s. 3")
 forbid (principal is Node, action in [Action::"Store", Action::"Repair"], resource)
@@ -74,7 +74,7 @@ fn case(rule: &str, subject: &str, action: &str, expect: &str) -> String {
 }
 
 /// A version of the pack: what is the same in all, and `more`. `note` makes its hash another.
-fn pack(note: &str, more: &[&str]) -> PackFiles {
+pub(crate) fn pack(note: &str, more: &[&str]) -> PackFiles {
     let mut cases = r#"[parties.sg]
         id = "sg"
         name = "Straits"
@@ -98,16 +98,16 @@ fn pack(note: &str, more: &[&str]) -> PackFiles {
     }
 }
 
-fn id() -> PackId {
+pub(crate) fn id() -> PackId {
     PackId::parse("cn-data-export").unwrap()
 }
 
-fn caller(gateway: &Gateway) -> Caller {
+pub(crate) fn caller(gateway: &Gateway) -> Caller {
     let request = RequestId::from_bytes(gateway.clock.random());
     Caller::worker(&TenantId::parse("tenant-a").unwrap(), "AKID", request)
 }
 
-async fn publish(gateway: &Gateway, files: PackFiles) {
+pub(crate) async fn publish(gateway: &Gateway, files: PackFiles) {
     assert!(gateway.publish_pack(&caller(gateway), id(), files).await.unwrap().changed);
 }
 
@@ -115,7 +115,7 @@ async fn publish(gateway: &Gateway, files: PackFiles) {
 const HALF: usize = 80 * 1024;
 
 /// A body that has `files` published between its halves.
-fn halves(gateway: &Gateway, files: Option<PackFiles>) -> BodyStream {
+pub(crate) fn halves(gateway: &Gateway, files: Option<PackFiles>) -> BodyStream {
     let gateway = gateway.clone();
     let first = futures::stream::iter([Ok(Bytes::from(vec![1; HALF]))]);
     let second = futures::stream::once(async move {
@@ -127,7 +127,7 @@ fn halves(gateway: &Gateway, files: Option<PackFiles>) -> BodyStream {
     Box::pin(futures::StreamExt::chain(first, second))
 }
 
-fn put_request(bucket: &Bucket, key: &str, body: BodyStream) -> PutObject {
+pub(crate) fn put_request(bucket: &Bucket, key: &str, body: BodyStream) -> PutObject {
     PutObject {
         bucket: bucket.name.clone(),
         key: ObjectKey::parse(key).unwrap(),
@@ -213,7 +213,8 @@ async fn a_put_that_may_not_lie_where_it_was_sent_any_more_is_refused_and_nothin
     publish(gateway, pack("one", &[])).await;
     let bucket = testing::bucket(gateway, "races", "tenant-a", "cn").await;
     let narrower = pack("two", &[NO_STRAITS]);
-    let refused = gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, Some(narrower)))).await;
+    let refused =
+        gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, Some(narrower)))).await;
     assert!(matches!(&refused, Err(Error::Unavailable(told)) if told.contains("send it again")), "{refused:?}");
     assert!(matches!(read(gateway, &bucket, "k").await, Err(Error::NoSuchKey)));
     // Sent again, there are too few nodes for it: it is told so, and by the law.
@@ -277,10 +278,7 @@ async fn a_put_commits_no_shard_at_a_node_that_turned_up_abroad_meanwhile() {
     let refused = gateway.put_object(&caller(gateway), request).await;
     assert!(matches!(&refused, Err(Error::Unavailable(told)) if told.contains("send it again")), "{refused:?}");
     assert!(matches!(read(gateway, &bucket, "k").await, Err(Error::NoSuchKey)));
-    gateway
-        .put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, None)))
-        .await
-        .unwrap();
+    gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, None))).await.unwrap();
     assert_eq!(read(gateway, &bucket, "k").await.unwrap(), whole());
     Arc::into_inner(fleet).unwrap().stop().await;
 }

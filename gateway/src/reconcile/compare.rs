@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_node_protocol::{KeptTicket, LeafHash};
-use domicile_types::{Entry, Outcome, OutcomeStatus, Record, RequestId};
+use domicile_types::{Entry, Outcome, OutcomeStatus, Record, RequestId, UnixMillis};
 
 /// What does not agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,7 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Terms {
     request: RequestId,
+    time: UnixMillis,
     node_bytes_max: u64,
 }
 
@@ -56,7 +57,7 @@ impl Window {
         match &record.entry {
             Entry::Intent(intent) if intent.data.is_some() => {
                 let node_bytes_max = intent.budget.node_bytes_max;
-                self.terms.insert(index, Terms { request: record.request, node_bytes_max });
+                self.terms.insert(index, Terms { request: record.request, time: record.time, node_bytes_max });
             }
             Entry::Outcome(Outcome { intent, status: OutcomeStatus::Completed, bytes, .. }) if *bytes > 0 => {
                 self.moved.insert(*intent, *bytes);
@@ -86,11 +87,13 @@ impl Window {
 
     /// Intents under which bytes moved, says the log, and of which no node has a ticket: `seen` are those that some node has.
     /// A request that reads around a failed node has several intents; one ticket stands for all of them.
-    pub(crate) fn unseen(&self, seen: &BTreeSet<u64>) -> Vec<u64> {
+    /// Entries from before `since` are left out: nodes forget tickets that are long over.
+    pub(crate) fn unseen(&self, seen: &BTreeSet<u64>, since: UnixMillis) -> Vec<u64> {
         let witnessed: BTreeSet<RequestId> = seen.iter().filter_map(|index| self.request(*index)).collect();
         let is_unseen = |index: &&u64| {
             // What names no bytes for nodes moves none: a copy that shares, a deletion, a judgement made again.
-            self.terms.get(index).is_some_and(|terms| terms.node_bytes_max > 0 && !witnessed.contains(&terms.request))
+            let moves = |terms: &Terms| terms.node_bytes_max > 0 && terms.time >= since;
+            self.terms.get(index).is_some_and(|terms| moves(terms) && !witnessed.contains(&terms.request))
         };
         self.moved.keys().filter(is_unseen).copied().collect()
     }

@@ -30,7 +30,8 @@ const ENTRIES_AT_ONCE: u64 = 20_000;
 const LOOKED_BACK: u64 = 50_000;
 /// How long after its ticket ended an entry is looked at: its outcome is written by then.
 const MARGIN_MILLIS: u64 = 30_000;
-/// How long it waits for nodes that do not answer, before it goes on without them.
+/// How long it waits for nodes that do not answer, before it goes on without them; and how far back it asks for witnesses:
+/// nodes keep tickets for longer.
 const PATIENCE_MILLIS: u64 = 24 * 3_600_000;
 
 /// How far it has come.
@@ -112,11 +113,16 @@ pub(crate) async fn reconcile(gateway: &Gateway, from: Option<u64>) -> Result<Re
             }
         }
     }
+    let since = UnixMillis(now.0.saturating_sub(PATIENCE_MILLIS));
     let waited = oldest.is_some_and(|oldest| now.millis_since(oldest) > PATIENCE_MILLIS);
     let complete = round.silent.is_empty();
     if complete {
         found.extend(
-            window.unseen(&seen).into_iter().filter(|index| *index < to).map(|index| (Fault::Unseen, None, index)),
+            window
+                .unseen(&seen, since)
+                .into_iter()
+                .filter(|index| *index < to)
+                .map(|index| (Fault::Unseen, None, index)),
         );
     }
     if complete || waited {

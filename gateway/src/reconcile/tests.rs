@@ -87,15 +87,17 @@ fn a_ticket_agrees_with_its_entry_or_it_is_said_how_it_does_not() {
 
 #[test]
 fn bytes_that_moved_without_a_witness_are_found_and_one_ticket_stands_for_a_request() {
-    assert_eq!(window().unseen(&BTreeSet::new()), [0]);
-    assert_eq!(window().unseen(&BTreeSet::from([0])), [] as [u64; 0]);
+    assert_eq!(window().unseen(&BTreeSet::new(), UnixMillis(0)), [0]);
+    assert_eq!(window().unseen(&BTreeSet::from([0]), UnixMillis(0)), [] as [u64; 0]);
+    // So long ago that nodes may have forgotten.
+    assert_eq!(window().unseen(&BTreeSet::new(), UnixMillis(2)), [] as [u64; 0]);
     // The request read around a node that failed: the ticket is of its second intent.
     let mut window = window();
     window.add(3, leaf(3), &record(1, intent(100, Some(DataId::from_bytes([3; 16])))));
-    assert_eq!(window.unseen(&BTreeSet::from([3])), [] as [u64; 0]);
+    assert_eq!(window.unseen(&BTreeSet::from([3]), UnixMillis(0)), [] as [u64; 0]);
     // Nothing was to move under it.
     let mut still = Window::default();
     still.add(0, leaf(0), &record(1, intent(0, Some(DataId::from_bytes([3; 16])))));
     still.add(1, leaf(1), &record(1, moved(0, 50)));
-    assert_eq!(still.unseen(&BTreeSet::new()), [] as [u64; 0]);
+    assert_eq!(still.unseen(&BTreeSet::new(), UnixMillis(0)), [] as [u64; 0]);
 }

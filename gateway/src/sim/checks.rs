@@ -3,7 +3,7 @@
 //! Nothing here calls placement, the law's engine or the repair planner, and nothing here believes the gateway but its rows.
 //!
 //! - **I1**: when an object is acknowledged, each of its shards lies where the law of that moment lets it lie, no two of a
-//!   segment with one node or controller; and no node is given anything that has been abroad for 5 s.
+//!   segment with one node or controller; and no node is given anything after the gateway heard that it is abroad.
 //! - **I3**: what was acknowledged stays as it is. Every shard that rows name is on its node's disk, unless chance destroyed it.
 //! - **I8**: nothing is deleted that an acknowledged object counts on.
 
@@ -14,9 +14,6 @@ use domicile_types::{DataId, NodeId, ObjectKey, ShardCid, UnixMillis};
 
 use super::law::Law;
 use super::world::World;
-
-/// How long a gateway may take to fence a node whose place is contradicted.
-const FENCED_WITHIN_MILLIS: u64 = 5_000;
 
 /// A segment as rows name it.
 pub(super) struct Named {
@@ -47,12 +44,15 @@ impl World {
         Ok(named)
     }
 
-    /// Whether the node may be given shards under `law`, by what the observer knows. A move is forgiven for 5 s.
-    fn is_lawful(&self, node: &NodeId, law: Law, now: UnixMillis) -> bool {
+    /// Whether the node may be given shards under `law`, by what the observer knows that the gateway was told: now, or at a
+    /// time of this step.
+    fn is_lawful(&self, node: &NodeId, law: Law, at: Option<UnixMillis>) -> bool {
         let nodes = self.handles.nodes.lock();
         nodes.get(node).is_some_and(|known| {
-            let abroad = known.abroad_since.is_some_and(|since| now.millis_since(since) > FENCED_WITHIN_MILLIS);
-            known.joined && !abroad && law.lets_store(known.of_straits)
+            let later = |since: UnixMillis| at.is_none_or(|at| at > since);
+            let of_another = known.sold.is_some_and(|sold| !later(sold)) && law.lets_store(!known.of_straits);
+            let abroad = known.told_abroad.is_some_and(later);
+            known.joined && !abroad && (law.lets_store(known.of_straits) || of_another)
         })
     }
 
@@ -65,7 +65,7 @@ impl World {
                 return Err(format!("I1: a node holds two shards of a segment of {key}"));
             }
             for (_, node) in &segment.shards {
-                if !self.is_lawful(node, law, self.now()) {
+                if !self.is_lawful(node, law, None) {
                     let known = self.handles.nodes.lock().get(node).cloned();
                     return Err(format!("I1: {key} was acknowledged with a shard at {node} under {law:?}: {known:?}"));
                 }
@@ -83,7 +83,7 @@ impl World {
         let nodes = self.handles.nodes.lock();
         named.iter().all(|segment| {
             let served = segment.shards.iter().filter(|(cid, node)| {
-                let at_home = nodes.get(node).is_some_and(|known| known.abroad_since.is_none());
+                let at_home = nodes.get(node).is_some_and(|known| !known.abroad);
                 at_home && self.handles.net.with(|net| net.serves(node, cid, &segment.data))
             });
             served.count() >= segment.enough
@@ -119,7 +119,7 @@ impl World {
                 }
                 (Verb::Put, _) => {
                     let after = self.handles.law.lock().law;
-                    if ![before, after].iter().any(|law| self.is_lawful(&deed.node, *law, deed.at)) {
+                    if ![before, after].iter().any(|law| self.is_lawful(&deed.node, *law, Some(deed.at))) {
                         return Err(format!("I1: {:?} put a shard at {} under {after:?}", deed.operation, deed.node));
                     }
                 }

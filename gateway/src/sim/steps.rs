@@ -44,6 +44,8 @@ pub(super) enum Upset {
     Damaged(usize),
     /// A node turns up abroad; or is back.
     Moved(usize),
+    /// A node's company is sold to another country, or back.
+    Sold(usize),
     /// Another law, or another edition of the same.
     Published(Law),
     /// Time goes on.
@@ -121,7 +123,8 @@ impl Upset {
             10 => Self::DiskLost(node),
             11 => Self::Damaged(node),
             12 => Self::Moved(node),
-            13 | 14 => Self::Published(if dice.one_in(2) { Law::Open } else { Law::ALL[dice.roll(3)] }),
+            13 => Self::Sold(node),
+            14 | 15 => Self::Published(if dice.one_in(2) { Law::Open } else { Law::ALL[dice.roll(3)] }),
             _ => Self::Passed(u64::try_from(dice.roll(12_000)).unwrap()),
         }
     }
@@ -182,15 +185,15 @@ impl Handles {
                 }
             }),
             Upset::Moved(node) => {
-                let now = self.gateway.clock.now();
                 let mut nodes = self.nodes.lock();
                 let known = nodes.get_mut(&ids[node]).unwrap();
-                known.abroad_since = if known.abroad_since.is_some() { None } else { Some(now) };
+                known.abroad = !known.abroad;
                 drop(nodes);
                 // Two announcements of one moment would be one.
                 self.simulated.advance(1);
                 self.announce(node, ids[node]);
             }
+            Upset::Sold(node) => self.sell(ids[node], ids),
             Upset::Published(law) => self.publish(law).await,
             Upset::Passed(millis) => self.simulated.advance(millis),
         }
@@ -418,7 +421,7 @@ impl World {
             net.nodes.values_mut().for_each(|node| node.faults = Default::default());
         });
         self.handles.nodes.lock().values_mut().for_each(|known| {
-            known.abroad_since = None;
+            known.abroad = false;
             known.joined = true;
         });
         self.handles.publish(Law::Open).await;

@@ -123,7 +123,7 @@ async fn a_deletion_of_what_is_counted_on_is_found_and_so_is_a_shard_for_a_node_
     let put = Deed { verb: Verb::Put, ..deed };
     world.handles.net.with(|net| net.deeds.push(put.clone()));
     assert_eq!(world.check(Law::Open).await, Ok(()));
-    world.handles.nodes.lock().get_mut(&node).unwrap().abroad_since = Some(UnixMillis(0));
+    world.handles.nodes.lock().get_mut(&node).unwrap().told_abroad = Some(UnixMillis(0));
     world.handles.net.with(|net| net.deeds.push(put));
     assert!(world.check(Law::Open).await.unwrap_err().starts_with("I1"));
 }

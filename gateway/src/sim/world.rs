@@ -53,8 +53,12 @@ pub(super) struct Known {
     pub(super) joined: bool,
     /// Whether its company is one of SG.
     pub(super) of_straits: bool,
-    /// Since when its address is abroad.
-    pub(super) abroad_since: Option<UnixMillis>,
+    /// When its company was sold last.
+    pub(super) sold: Option<UnixMillis>,
+    /// Whether its address is abroad.
+    pub(super) abroad: bool,
+    /// Since when the gateway was told so.
+    pub(super) told_abroad: Option<UnixMillis>,
 }
 
 /// An object that the gateway acknowledged.
@@ -115,8 +119,8 @@ fn gateway_key(seed: u64) -> IdentityKey {
     key(seed, 0, 0)
 }
 
-fn party(index: usize) -> Party {
-    let seat = Place::parse(if index < OF_STRAITS { "SG" } else { "CN" }).unwrap();
+fn party(index: usize, of_straits: bool) -> Party {
+    let seat = Place::parse(if of_straits { "SG" } else { "CN" }).unwrap();
     Party {
         id: PartyId::parse(&format!("p{index}")).unwrap(),
         name: format!("P{index}"),
@@ -153,12 +157,13 @@ impl World {
             let enrolled = EnrolledGateway { id: identity.id(), origin: origin.clone() };
             let gateways = Gateways::new([enrolled], UnixMillis(0)).unwrap();
             ids.push(key.id());
-            let known = Known { joined: false, of_straits: index < OF_STRAITS, abroad_since: None };
+            let of_straits = index < OF_STRAITS;
+            let known = Known { joined: false, of_straits, sold: None, abroad: false, told_abroad: None };
             nodes.insert(key.id(), known);
             net.with(|net| net.nodes.insert(key.id(), SimNode::new(key, Place::parse("CN").unwrap(), gateways)));
         }
         let store = Arc::new(MemoryStore::new(Arc::new(move || clock.now())));
-        let gateway = open_gateway(folder.path(), clock, seed, &store, &net, &ids).await;
+        let gateway = open_gateway(folder.path(), clock, seed, &store, &net, enrolled(&ids, &nodes)).await;
         let bucket = testing::bucket(&gateway, "simulated", "tenant-a", "cn").await;
         let law = Arc::new(Mutex::new(InForce { law: Law::Open, edition: 0 }));
         let facts = Arc::new(Mutex::new(Facts::default()));
@@ -195,7 +200,10 @@ impl World {
         }
         drop(log);
         let clock = Clock::simulated(simulated);
-        let gateway = open_gateway(self.folder.path(), clock, self.seed, &self.store, &net, &self.ids).await;
+        let gateway = {
+            let enrolled = enrolled(&self.ids, &nodes.lock());
+            open_gateway(self.folder.path(), clock, self.seed, &self.store, &net, enrolled).await
+        };
         self.handles = Handles { gateway, net, nodes, law, facts, simulated };
         self.reaped = false;
         self.announce();
@@ -251,14 +259,14 @@ impl Handles {
             return;
         }
         let full = self.net.with(|net| net.nodes[&node].faults.full);
-        let network = u8::from(known.abroad_since.is_some());
+        let network = u8::from(known.abroad);
         let host = u8::try_from(index + 1).unwrap();
         let now = self.gateway.clock.now();
         self.gateway.directory.hear(Announcement {
             v: Announcement::VERSION,
             node,
             operator: OperatorId::parse(&format!("op-{index}")).unwrap(),
-            party: party(index),
+            party: party(index, known.of_straits),
             place: Place::parse("CN").unwrap(),
             data_plane: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, network, host, 1)), 9000),
             capacity_bytes: 1024 * MIB,
@@ -269,6 +277,18 @@ impl Handles {
             issued: now,
             expires: now.plus_millis(Announcement::LIFETIME_MILLIS),
         });
+        let mut nodes = self.nodes.lock();
+        let told = &mut nodes.get_mut(&node).unwrap().told_abroad;
+        *told = known.abroad.then(|| told.unwrap_or(now));
+    }
+
+    /// A node's company is sold: from CN to SG, or back. The records of the fleet say so at once.
+    pub(super) fn sell(&self, node: NodeId, ids: &[NodeId]) {
+        let mut nodes = self.nodes.lock();
+        let known = nodes.get_mut(&node).unwrap();
+        known.of_straits = !known.of_straits;
+        known.sold = Some(self.gateway.clock.now());
+        self.gateway.directory.enrol(enrolled(ids, &nodes));
     }
 
     /// The gateway judges nodes by what it heard of them.
@@ -287,13 +307,26 @@ impl Handles {
     }
 }
 
+/// The nodes as their enrolment has them.
+fn enrolled(ids: &[NodeId], nodes: &BTreeMap<NodeId, Known>) -> Vec<EnrolledNode> {
+    let node = |(index, id): (usize, &NodeId)| EnrolledNode {
+        id: *id,
+        operator: OperatorId::parse(&format!("op-{index}")).unwrap(),
+        controller: ControllerId::parse(&format!("c-{index}")).unwrap(),
+        party: party(index, nodes[id].of_straits),
+        place: Place::parse("CN").unwrap(),
+        swarm: None,
+    };
+    ids.iter().enumerate().map(node).collect()
+}
+
 async fn open_gateway(
     folder: &Path,
     clock: Clock,
     seed: u64,
     store: &Arc<MemoryStore>,
     net: &Arc<Net>,
-    ids: &[NodeId],
+    enrolled: Vec<EnrolledNode>,
 ) -> Gateway {
     let text = format!(
         r#"
@@ -311,15 +344,7 @@ async fn open_gateway(
     );
     let raw: RawConfig = toml::from_str(&text).unwrap();
     let mut config = raw.into_config(folder).unwrap();
-    let node = |(index, id): (usize, &NodeId)| EnrolledNode {
-        id: *id,
-        operator: OperatorId::parse(&format!("op-{index}")).unwrap(),
-        controller: ControllerId::parse(&format!("c-{index}")).unwrap(),
-        party: party(index),
-        place: Place::parse("CN").unwrap(),
-        swarm: None,
-    };
-    config.nodes = ids.iter().enumerate().map(node).collect();
+    config.nodes = enrolled;
     let settings = CatalogConfig { token_key: [7; 32], process: Owner(clock.random()), sweep_grace_millis: 60_000 };
     let catalog = Catalog::new(Arc::clone(store) as _, settings);
     let log = LogLimits {

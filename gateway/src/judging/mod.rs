@@ -19,12 +19,13 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domicile_compliance::Lawbook;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-use crate::catalog::JudgingEpoch;
+use crate::catalog::{JudgingEpoch, PageAt};
 
 pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
 pub(crate) use packs::open_packs;
@@ -44,13 +45,15 @@ pub struct Law {
 pub struct Judging {
     current: watch::Sender<Arc<Law>>,
     changing: Mutex<()>,
+    /// Pages of which an incident tells already that they cannot be made lawful.
+    told: parking_lot::Mutex<BTreeSet<PageAt>>,
 }
 
 impl Judging {
     /// Begins with `law`.
     #[must_use]
     pub fn new(law: Law) -> Self {
-        Self { current: watch::Sender::new(Arc::new(law)), changing: Mutex::new(()) }
+        Self { current: watch::Sender::new(Arc::new(law)), changing: Mutex::new(()), told: Default::default() }
     }
 
     /// What is in force now.

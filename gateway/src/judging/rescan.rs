@@ -2,7 +2,6 @@
 //!
 //! A scan that is overtaken by another change begins anew.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domicile_types::RequestId;
@@ -25,12 +24,11 @@ const PAGES_AT_ONCE: usize = 500;
 pub(crate) async fn run(gateway: Gateway) {
     let mut laws = gateway.judging.changes();
     let mut enrolments = gateway.directory.enrolments();
-    let mut told = BTreeSet::new();
     tokio::time::sleep(SETTLING).await;
     loop {
         laws.mark_unchanged();
         enrolments.mark_unchanged();
-        match scan(&gateway, &mut told).await {
+        match scan(&gateway).await {
             Ok(Some(found)) if found > 0 => tracing::info!(pages = found, "shards may not lie where they lie any more"),
             Ok(_) => {}
             Err(error) => {
@@ -49,7 +47,7 @@ pub(crate) async fn run(gateway: Gateway) {
 
 /// Looks at everything once, and tells of each page once that has shards which can go nowhere: how many pages are not as the law
 /// in force lets them be. None: the law changed meanwhile.
-pub(crate) async fn scan(gateway: &Gateway, told: &mut BTreeSet<PageAt>) -> Result<Option<u64>, CatalogError> {
+pub(crate) async fn scan(gateway: &Gateway) -> Result<Option<u64>, CatalogError> {
     let law = gateway.judging.law();
     let roster = gateway.directory.roster();
     let mut survey = Survey::new(gateway, &law.lawbook, &roster);
@@ -61,16 +59,19 @@ pub(crate) async fn scan(gateway: &Gateway, told: &mut BTreeSet<PageAt>) -> Resu
             let Some(page) = gateway.catalog.mendable(*at).await? else { continue };
             let misplacements = survey.misplacements(&page);
             if misplacements.is_empty() {
-                told.remove(at);
+                gateway.judging.told.lock().remove(at);
                 continue;
             }
             found = found.saturating_add(1);
             let stuck = misplacements.iter().find(|misplacement| !misplacement.has_room);
-            if let Some(shard) = stuck.and_then(|stuck| stuck.shards.first()).map(|stuck| stuck.shard)
-                && told.insert(*at)
-            {
+            let Some(shard) = stuck.and_then(|stuck| stuck.shards.first()).map(|stuck| stuck.shard) else { continue };
+            let is_new = gateway.judging.told.lock().insert(*at);
+            if is_new {
                 let request = RequestId::from_bytes(gateway.clock.random());
-                drop(gateway.log.incident(request, UNLAWFUL, Some(shard.node), Some(shard.cid)));
+                let logged = gateway.log.incident(request, UNLAWFUL, Some(shard.node), Some(shard.cid)).await;
+                if let Err(error) = logged {
+                    tracing::error!(%error, "an incident could not be logged");
+                }
             }
         }
         if gateway.judging.law().epoch != law.epoch {

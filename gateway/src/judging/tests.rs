@@ -71,15 +71,14 @@ async fn a_scan_after_a_change_finds_what_may_not_stay_and_tells_once_of_what_ca
     publish(gateway, pack("one", &[])).await;
     let bucket = testing::bucket(gateway, "scanned", "tenant-a", "cn").await;
     gateway.put_object(&caller(gateway), put_request(&bucket, "k", halves(gateway, None))).await.unwrap();
-    let mut told = BTreeSet::new();
-    assert_eq!(rescan::scan(gateway, &mut told).await.unwrap(), Some(0));
+    assert_eq!(rescan::scan(gateway).await.unwrap(), Some(0));
     publish(gateway, pack("two", &[NO_STRAITS])).await;
     for _ in 0..2 {
-        assert_eq!(rescan::scan(gateway, &mut told).await.unwrap(), Some(1));
+        assert_eq!(rescan::scan(gateway).await.unwrap(), Some(1));
         assert_eq!(incidents(gateway).await, ["unlawful-and-no-room"]);
     }
     // The law gives way, and nothing is left to tell.
     publish(gateway, pack("three", &[])).await;
-    assert_eq!(rescan::scan(gateway, &mut told).await.unwrap(), Some(0));
+    assert_eq!(rescan::scan(gateway).await.unwrap(), Some(0));
     fleet.stop().await;
 }

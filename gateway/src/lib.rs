@@ -25,6 +25,7 @@ pub mod objects;
 pub mod open;
 pub mod policy;
 pub mod reconcile;
+mod repair;
 pub mod s3;
 #[cfg(test)]
 mod sim;

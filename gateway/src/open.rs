@@ -23,6 +23,7 @@ use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities};
 use crate::reconcile::{self, Reconciliation};
+use crate::repair;
 use crate::state::{Owner, RocksConfig, RocksStore};
 use crate::sweep;
 
@@ -93,6 +94,8 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(reconcile::run(gateway.clone())),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),
+        tokio::spawn(repair::run(gateway.clone())),
+        tokio::spawn(repair::run_residue(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
         tokio::spawn(follow_identities(gateway.clone())),
@@ -145,6 +148,7 @@ pub(crate) async fn assemble(
         keys,
         hooks,
         access_logs: AccessLogs::new(),
+        repairs: Arc::default(),
         pool: BufferPool::new(BUFFER_SHARDS * SHARD_BYTES_MAX, SPARE_BUFFERS),
         buffers,
         config,

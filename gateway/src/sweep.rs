@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domicile_types::{Classification, NodeId, OperationKind, OutcomeStatus, RequestId, ShardCid, UnixMillis};
+use domicile_types::{Classification, NodeId, OperationKind, OutcomeStatus, RequestId, UnixMillis};
 use futures::future::join_all;
 
 use crate::admin::with_causes;
-use crate::catalog::{CatalogError, Sweep};
+use crate::catalog::{CatalogError, Gone, Residue, ResidueCause, ShardAt, Sweep, ToDelete};
 use crate::fleet::Ticketed;
 use crate::objects::{Gateway, Matter, Scope};
 use crate::state::{Held, LeaseName};
@@ -90,42 +90,82 @@ pub(crate) async fn sweep_some(gateway: &Gateway) -> Result<bool, SweepError> {
     let sweeps = gateway.catalog.next_sweeps(&lease, gateway.clock.now(), PAGES_AT_ONCE).await?;
     let mut done = Vec::new();
     for sweep in &sweeps {
-        if delete_shards(gateway, sweep, &lease).await? {
-            done.push(sweep.clone());
-        } else {
+        let Swept { gone, left } = delete_shards(gateway, sweep, &lease).await?;
+        if sweep.garbage.attempts == 0 && !left.is_empty() {
             let due = gateway.clock.now().plus_millis(RETRY_MILLIS);
             gateway.catalog.postpone_sweep(&lease, sweep, due).await?;
+            continue;
         }
+        // What a node has not deleted by now is its order, and does not hold up the rest.
+        let residue =
+            Residue { origin: sweep.garbage.origin.clone(), since: gateway.clock.now(), cause: ResidueCause::Deleted };
+        let order = |shard| ToDelete { shard, data: sweep.garbage.data, residue: residue.clone() };
+        gateway.catalog.order_deletions(&lease, left.into_iter().map(order).collect()).await?;
+        gateway.catalog.keep_deletion_receipts(&lease, gone).await?;
+        done.push(sweep.clone());
     }
     gateway.catalog.finish_sweeps(&lease, &done).await?;
+    state_deletions(gateway, &lease).await?;
     Ok(!sweeps.is_empty())
 }
 
-/// Whether every node has deleted, or does not have, its shards of the page.
-async fn delete_shards(gateway: &Gateway, sweep: &Sweep, lease: &Held) -> Result<bool, SweepError> {
-    let mut by_node: BTreeMap<NodeId, Vec<ShardCid>> = BTreeMap::new();
-    for shard in &sweep.shards {
-        by_node.entry(shard.node).or_default().push(shard.cid);
-    }
-    if by_node.is_empty() {
-        return Ok(true);
-    }
-    let ticketed = ticket(gateway, sweep, lease, by_node.keys()).await?;
-    let deletions = by_node.iter().map(|(node, cids)| delete_at(gateway, &ticketed, *node, cids));
-    let all_gone = join_all(deletions).await.into_iter().all(|gone| gone);
-    let status = if all_gone { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
-    drop(ticketed.finish(status, 0, 0));
-    Ok(all_gone)
+/// What became of the shards of a page.
+#[derive(Default)]
+struct Swept {
+    gone: Vec<Gone>,
+    left: Vec<ShardAt>,
 }
 
-async fn delete_at(gateway: &Gateway, ticketed: &Ticketed, node: NodeId, cids: &[ShardCid]) -> bool {
-    for cid in cids {
-        if let Err(error) = gateway.nodes.delete(node, ticketed, cid).await {
-            tracing::debug!(%node, %cid, %error, "a shard could not be deleted yet");
-            return false;
+/// Has every node delete its shards of the page.
+async fn delete_shards(gateway: &Gateway, sweep: &Sweep, lease: &Held) -> Result<Swept, SweepError> {
+    let mut by_node: BTreeMap<NodeId, Vec<ShardAt>> = BTreeMap::new();
+    for shard in &sweep.shards {
+        by_node.entry(shard.node).or_default().push(*shard);
+    }
+    if by_node.is_empty() {
+        return Ok(Swept::default());
+    }
+    let ticketed = ticket(gateway, sweep, lease, by_node.keys()).await?;
+    let deletions = by_node.into_values().map(|shards| delete_at(gateway, &ticketed, shards));
+    let mut swept = Swept::default();
+    for at_node in join_all(deletions).await {
+        swept.gone.extend(at_node.gone);
+        swept.left.extend(at_node.left);
+    }
+    let status = if swept.left.is_empty() { OutcomeStatus::Completed } else { OutcomeStatus::Failed };
+    drop(ticketed.finish(status, 0, 0));
+    Ok(swept)
+}
+
+/// Has one node delete its shards. The first that it does not delete leaves the rest for later.
+async fn delete_at(gateway: &Gateway, ticketed: &Ticketed, shards: Vec<ShardAt>) -> Swept {
+    let mut swept = Swept::default();
+    for shard in shards {
+        if !swept.left.is_empty() {
+            swept.left.push(shard);
+            continue;
+        }
+        match gateway.nodes.delete(shard.node, ticketed, &shard.cid).await {
+            Ok(receipt) => {
+                let receipt = receipt.map(|receipt| receipt.as_str().to_owned());
+                swept.gone.push(Gone { data: ticketed.data(), shard, receipt });
+            }
+            Err(error) => {
+                tracing::debug!(node = %shard.node, cid = %shard.cid, %error, "a shard could not be deleted yet");
+                swept.left.push(shard);
+            }
         }
     }
-    true
+    swept
+}
+
+/// States in the log what was deleted of bodies whose nodes were all asked.
+async fn state_deletions(gateway: &Gateway, lease: &Held) -> Result<(), SweepError> {
+    for (data, record) in gateway.catalog.deletions_to_state(PAGES_AT_ONCE).await? {
+        let log_index = gateway.state_deletion(data, &record).await?;
+        gateway.catalog.note_stated(lease, data, &record, log_index).await?;
+    }
+    Ok(())
 }
 
 /// Decides and logs the deletion. Whoever enrolled a node may have its shards deleted, wherever it is.

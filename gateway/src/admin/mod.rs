@@ -5,10 +5,12 @@
 mod audit;
 mod auth;
 mod fleet;
+pub(crate) mod deletion;
 mod identity;
 mod nodes;
 mod placement;
 mod policy;
+pub(crate) mod repair;
 mod seen;
 pub mod views;
 
@@ -42,6 +44,12 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/fleet/entities", web::post().to(fleet::record_entity))
             .route("/v1/fleet/nodes/{node}", web::post().to(fleet::change_node))
             .route("/v1/where", web::get().to(placement::find))
+            .route("/v1/deletions", web::get().to(deletion::find))
+            .route("/v1/repairs", web::get().to(repair::repairs))
+            .route("/v1/repairs/scan", web::post().to(repair::scan))
+            .route("/v1/fleet/nodes/{node}/drain", web::post().to(repair::drain))
+            .route("/v1/fleet/nodes/{node}/drain", web::get().to(repair::drained))
+            .route("/v1/fleet/nodes/{node}/undrain", web::post().to(repair::undrain))
             .route("/v1/tenants", web::get().to(identity::tenants))
             .route("/v1/tenants", web::post().to(identity::create_tenant))
             .route("/v1/tenants/{tenant}", web::post().to(identity::edit_tenant))

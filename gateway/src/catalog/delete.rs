@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, same_bucket};
 use super::claim::end_claim;
+use super::deletion::begin_deletion;
 use super::garbage::Debris;
 use super::object::{Body, ObjectHead, Preconditions};
 use super::version::{VersionEntry, VersionId, Versioning, tail_of};
@@ -63,7 +64,7 @@ pub struct Deleted {
 }
 
 /// Keys that one transaction deletes: six rows each stay well below what a transaction may write.
-const KEYS_PER_TRANSACTION: usize = 125;
+const KEYS_PER_TRANSACTION: usize = 90;
 
 impl Catalog {
     /// Deletes the newest at `key`, if `conditions` allow: see [`Deletion`].
@@ -191,8 +192,9 @@ pub(super) fn delete_one(
 /// Makes garbage of an object's body, unless other versions share it. Its head is the caller's to delete or to overwrite.
 pub(super) fn discard_object(
     tx: &mut Tx<'_>,
-    bucket: &Bucket,
+    (bucket, key): (&Bucket, &ObjectKey),
     head: &ObjectHead,
+    now: UnixMillis,
     due: UnixMillis,
 ) -> Result<Removed, CatalogError> {
     let debris = match &head.body {
@@ -200,7 +202,8 @@ pub(super) fn discard_object(
         Body::Parts(_) => Debris::Parts,
     };
     if end_claim(tx, head.data, head.upload)? {
-        garbage::discard(tx, &bucket.origin(), head.data, debris, due)?;
+        begin_deletion(tx, bucket, key, head, now)?;
+        garbage::discard_body(tx, &bucket.origin(), head.data, debris, due)?;
     }
     Ok(Removed { data: head.data, size: head.object.size, etag: head.object.etag.clone() })
 }

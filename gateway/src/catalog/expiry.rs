@@ -14,7 +14,7 @@ use super::{Catalog, CatalogError, Stamp, garbage, keys};
 use crate::state::{Held, IfLost, KeyRange, Order, Read, StoredRow, Tx, decode, require_lease};
 
 /// Versions or uploads that one transaction ends: six rows each stay well below what a transaction may write.
-const ENDED_PER_TRANSACTION: usize = 125;
+const ENDED_PER_TRANSACTION: usize = 90;
 
 /// How a version ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use domicile_types::{BucketName, DataId, PackId, RegionName, TenantId, UnixMilli
 use serde::{Deserialize, Serialize};
 
 use super::claim::end_claim;
+use super::deletion::{extent_swept, extents_found};
 use super::extent::{ExtentId, PageAt, ShardAt, StoredPage};
 use super::holders::index_holders;
 use super::put::{PendingRow, discard_pending};
@@ -75,11 +76,13 @@ pub struct Garbage {
     pub debris: Debris,
     /// How often nodes did not answer.
     pub attempts: u32,
+    /// Whether it is the end of a body, which is recorded until it is stated; otherwise of a part or an attempt.
+    pub last: bool,
 }
 
 impl StoredRow for Garbage {
     const NAME: &'static str = "garbage";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 impl Garbage {
@@ -112,7 +115,28 @@ pub(super) fn discard(
     debris: Debris,
     due: UnixMillis,
 ) -> Result<(), CatalogError> {
-    let garbage = Garbage { origin: origin.clone(), data, debris, attempts: 0 };
+    put_garbage(tx, (origin, data), debris, due, false)
+}
+
+/// Records that a body, which nobody needs any more, may be swept from `due` on.
+pub(super) fn discard_body(
+    tx: &mut Tx<'_>,
+    origin: &Origin,
+    data: DataId,
+    debris: Debris,
+    due: UnixMillis,
+) -> Result<(), CatalogError> {
+    put_garbage(tx, (origin, data), debris, due, true)
+}
+
+fn put_garbage(
+    tx: &mut Tx<'_>,
+    (origin, data): (&Origin, DataId),
+    debris: Debris,
+    due: UnixMillis,
+    last: bool,
+) -> Result<(), CatalogError> {
+    let garbage = Garbage { origin: origin.clone(), data, debris, attempts: 0, last };
     Ok(tx.put_row(garbage.key(due), &garbage)?)
 }
 
@@ -238,6 +262,7 @@ fn unfold(tx: &mut Tx<'_>, row: &[u8], now: UnixMillis) -> Result<(), CatalogErr
             let done = tx.scan(&KeyRange::prefix(&keys::extent(*extent)), 1, Order::Ascending)?.is_empty();
             if done {
                 tx.delete(keys::extent_known(*extent))?;
+                count_swept(tx, &garbage)?;
             }
             done
         }
@@ -290,12 +315,19 @@ fn finish_sweep(tx: &mut Tx<'_>, sweep: &Sweep) -> Result<(), CatalogError> {
 
 /// Removes the garbage row of an extent that has no pages any more.
 fn finish_extent(tx: &mut Tx<'_>, row: &[u8]) -> Result<(), CatalogError> {
-    let Some(Garbage { debris: Debris::Extent(extent), .. }) = tx.get_row(row)? else { return Ok(()) };
+    let Some(garbage) = tx.get_row::<Garbage>(row)? else { return Ok(()) };
+    let Debris::Extent(extent) = garbage.debris else { return Ok(()) };
     if tx.scan(&KeyRange::prefix(&keys::extent(extent)), 1, Order::Ascending)?.is_empty() {
         tx.delete(keys::extent_known(extent))?;
         tx.delete(row.to_vec())?;
+        count_swept(tx, &garbage)?;
     }
     Ok(())
+}
+
+/// Counts an extent off what is left of a body.
+fn count_swept(tx: &mut Tx<'_>, garbage: &Garbage) -> Result<(), CatalogError> {
+    if garbage.last { extent_swept(tx, garbage.data) } else { Ok(()) }
 }
 
 /// Unfolds one list of parts; with the last, the manifest's root goes too. Whether that is all.
@@ -305,10 +337,13 @@ fn unfold_list(tx: &mut Tx<'_>, origin: &Origin, data: DataId, now: UnixMillis) 
         for root in roots {
             tx.delete(root.key)?;
         }
+        extents_found(tx, data, 0, true)?;
         return Ok(true);
     };
-    for part in decode::<PartList>(&found.row.value)?.parts {
-        discard(tx, origin, data, Debris::Extent(part.extent.id), now)?;
+    let parts = decode::<PartList>(&found.row.value)?.parts;
+    extents_found(tx, data, parts.len(), false)?;
+    for part in parts {
+        discard_body(tx, origin, data, Debris::Extent(part.extent.id), now)?;
     }
     tx.delete(found.key)?;
     Ok(false)

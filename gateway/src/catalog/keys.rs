@@ -23,7 +23,11 @@
 //! m node extent-id page                 that a node holds, or may hold, shards of an extent page
 //! D extent-id page                      shards of an extent page that are known to be damaged
 //! z node data-id cid                    copy that a node is to delete
-//! R data-id cid node                    receipt of a node for a copy that it has deleted
+//! L node                                what was stated when a node was emptied
+//! R data-id hash                        receipts of nodes for copies that they have deleted
+//! J data-id                             what became of a body that was deleted
+//! I hash time data-id                   the deletions of what had a name, by the name's hash
+//! K data-id                             deletion that is to be stated in the log
 //! g due kind id                         garbage, by the time it may be swept
 //! i time name                           idempotency (see `state`)
 //! je                                    how often that by which is judged has changed
@@ -209,8 +213,35 @@ pub(super) const EXTENT_PAGES: &[u8] = b"e";
 /// The prefix of all copies that are to be deleted.
 pub(super) const RESIDUE: &[u8] = b"z";
 
-pub(super) fn receipt(data: DataId, cid: &ShardCid, node: &NodeId) -> Vec<u8> {
-    row(b'R', &[data.as_bytes(), cid.digest(), node.public_key()])
+pub(super) fn receipts(data: DataId) -> Vec<u8> {
+    row(b'R', &[data.as_bytes()])
+}
+
+pub(super) fn receipt(data: DataId, name: &[u8; 16]) -> Vec<u8> {
+    row(b'R', &[data.as_bytes(), name])
+}
+
+pub(super) fn deletion(data: DataId) -> Vec<u8> {
+    row(b'J', &[data.as_bytes()])
+}
+
+pub(super) fn deletions_of(name: &[u8; 32]) -> Vec<u8> {
+    row(b'I', &[name])
+}
+
+pub(super) fn deletion_of(name: &[u8; 32], shredded: UnixMillis, data: DataId) -> Vec<u8> {
+    row(b'I', &[name, &shredded.0.to_be_bytes(), data.as_bytes()])
+}
+
+/// The prefix of deletions that are to be stated.
+pub(super) const TO_STATE: &[u8] = b"K";
+
+pub(super) fn to_state(data: DataId) -> Vec<u8> {
+    row(b'K', &[data.as_bytes()])
+}
+
+pub(super) fn leaving(node: &NodeId) -> Vec<u8> {
+    row(b'L', &[node.public_key()])
 }
 
 pub(super) fn residue_at(node: &NodeId) -> Vec<u8> {

@@ -1,14 +1,19 @@
 //! Copies that nodes are to delete: moved away from, replaced, or stored by nobody's order. Each stays on the list until its
 //! node has signed that it is deleted, has said that it does not have it, or its end is attested.
 
+use std::collections::BTreeMap;
+
 use domicile_types::{DataId, NodeId, ShardCid, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::deletion::change_deletion;
 use super::extent::ShardAt;
 use super::garbage::Origin;
 use super::{Catalog, CatalogError, keys};
 use crate::state::{Held, IfLost, KeyRange, Order, Read, StoredRow, Tx, decode, require_lease};
 
+/// Receipts that one row keeps: some 450 bytes each.
+const RECEIPTS_PER_ROW: usize = 64;
 /// Rows that are read, or deleted, at once.
 const ROWS_AT_ONCE_MAX: usize = 900;
 
@@ -86,14 +91,14 @@ pub struct Gone {
     pub receipt: Option<String>,
 }
 
-/// A receipt for a copy that was deleted, as text. Kept for whoever asks what became of the data.
+/// Receipts for copies that were deleted, as text. Kept for whoever asks what became of the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KeptReceipt {
-    pub(super) receipt: String,
+pub(super) struct KeptReceipts {
+    pub(super) receipts: Vec<String>,
 }
 
-impl StoredRow for KeptReceipt {
-    const NAME: &'static str = "deletion receipt";
+impl StoredRow for KeptReceipts {
+    const NAME: &'static str = "deletion receipts";
     const VERSION: u8 = 1;
 }
 
@@ -169,10 +174,27 @@ impl Catalog {
             let (lease, batch) = (lease.clone(), batch.to_vec());
             self.write(IfLost::Repeat, move |tx| {
                 require_lease(tx, &lease)?;
-                batch.iter().try_for_each(|gone| {
-                    tx.delete(keys::residue(&gone.shard.node, gone.data, &gone.shard.cid))?;
-                    keep_receipt(tx, gone)
-                })
+                for gone in &batch {
+                    let row = keys::residue(&gone.shard.node, gone.data, &gone.shard.cid);
+                    if tx.get(&row)?.is_some() {
+                        tx.delete(row)?;
+                        change_deletion(tx, gone.data, |record| record.residue = record.residue.saturating_sub(1))?;
+                    }
+                }
+                keep_receipts(tx, &batch)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the receipts of what is gone of a page that is being swept.
+    pub async fn keep_deletion_receipts(&self, lease: &Held, gone: Vec<Gone>) -> Result<(), CatalogError> {
+        for batch in gone.chunks(ROWS_AT_ONCE_MAX) {
+            let (lease, batch) = (lease.clone(), batch.to_vec());
+            self.write(IfLost::Repeat, move |tx| {
+                require_lease(tx, &lease)?;
+                keep_receipts(tx, &batch)
             })
             .await?;
         }
@@ -180,10 +202,26 @@ impl Catalog {
     }
 }
 
-/// Keeps the receipt for a copy that is gone, if there is one.
-pub(super) fn keep_receipt(tx: &mut Tx<'_>, gone: &Gone) -> Result<(), CatalogError> {
-    let Some(receipt) = gone.receipt.clone() else { return Ok(()) };
-    Ok(tx.put_row(keys::receipt(gone.data, &gone.shard.cid, &gone.shard.node), &KeptReceipt { receipt })?)
+/// Keeps the receipts for copies that are gone, many to a row. The same receipts make the same row.
+fn keep_receipts(tx: &mut Tx<'_>, gone: &[Gone]) -> Result<(), CatalogError> {
+    let mut by_body: BTreeMap<DataId, Vec<String>> = BTreeMap::new();
+    for gone in gone {
+        if let Some(receipt) = &gone.receipt {
+            by_body.entry(gone.data).or_default().push(receipt.clone());
+        }
+    }
+    for (data, receipts) in by_body {
+        for receipts in receipts.chunks(RECEIPTS_PER_ROW) {
+            let mut hasher = blake3::Hasher::new();
+            for receipt in receipts {
+                hasher.update(receipt.as_bytes());
+            }
+            let name = hasher.finalize();
+            let name = name.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
+            tx.put_row(keys::receipt(data, &name), &KeptReceipts { receipts: receipts.to_vec() })?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the order to delete a copy.
@@ -193,7 +231,11 @@ pub(super) fn put_residue(
     shard: ShardAt,
     residue: &Residue,
 ) -> Result<(), CatalogError> {
-    Ok(tx.put_row(keys::residue(&shard.node, data, &shard.cid), residue)?)
+    let row = keys::residue(&shard.node, data, &shard.cid);
+    if tx.get(&row)?.is_none() {
+        change_deletion(tx, data, |record| record.residue = record.residue.saturating_add(1))?;
+    }
+    Ok(tx.put_row(row, residue)?)
 }
 
 /// Node, data id and shard of a residue row's key.

@@ -381,6 +381,6 @@ impl Change<'_> {
     /// Makes garbage of a version's body, unless it is locked. Its row is the caller's to delete.
     fn discard(&self, tx: &mut Tx<'_>, head: &ObjectHead) -> Result<Removed, CatalogError> {
         head.object.protection.lock.permits_removal(self.now, self.bypass_governance)?;
-        discard_object(tx, self.bucket, head, self.due)
+        discard_object(tx, (self.bucket, self.key), head, self.now, self.due)
     }
 }

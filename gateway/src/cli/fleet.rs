@@ -57,6 +57,19 @@ pub(super) enum FleetCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Empties a node in good order: it gets nothing new, its shards are copied to others and then deleted with receipts.
+    Drain {
+        /// Which node.
+        node: NodeId,
+        /// Shows how far it is, until nothing is left.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Puts a node back into service that was being emptied.
+    Undrain {
+        /// Which node.
+        node: NodeId,
+    },
     /// Lists operators with who controls them.
     Operators,
     /// Lists legal entities with their owners.
@@ -113,6 +126,8 @@ pub(super) async fn run(command: FleetCommand, args: &AdminArgs) -> anyhow::Resu
                 if operators.is_empty() { "nobody".into() } else { operators.join(", ") }
             );
         }
+        FleetCommand::Drain { node, wait } => super::repair::drain(node, wait, args).await?,
+        FleetCommand::Undrain { node } => super::repair::undrain(node, args).await?,
         FleetCommand::Change { node, place, site, swarm } => {
             admin.change(&format!("/v1/fleet/nodes/{node}"), &NodeChange { place, site, swarm }).await?;
         }

@@ -4,11 +4,13 @@
 
 mod audit;
 mod client;
+mod deletion;
 mod fleet;
 mod identity;
 mod join;
 mod nodes;
 mod policy;
+mod repair;
 mod serve;
 mod table;
 mod whereabouts;
@@ -70,6 +72,13 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Shows what became of the bytes of an object that was deleted: receipts of nodes, and residue.
+    Deletion {
+        /// `s3://BUCKET/KEY`
+        object: String,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Lists, shows, verifies and exports the audit log.
     Audit {
         #[command(subcommand)]
@@ -119,6 +128,32 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Shows what was repaired, and what nodes are still to delete.
+    Repairs {
+        /// Has every segment judged again first, by the law and the evidence in force.
+        #[arg(long)]
+        scan: bool,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Computes how likely a segment is to survive a year, and how many lost shards may wait for repair.
+    Durability {
+        /// The code, such as 16+8.
+        #[arg(long, default_value = "4+2")]
+        profile: domicile_types::CodeProfile,
+        /// Nodes lost per node and year: 0.08 is 8%.
+        #[arg(long, default_value_t = 0.08)]
+        afr: f64,
+        /// Days that a repair takes.
+        #[arg(long, default_value_t = 7.0)]
+        repair_days: f64,
+        /// Segments of an object.
+        #[arg(long, default_value_t = 1)]
+        segments: u32,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists the enrolled nodes.
     Nodes {
         #[command(flatten)]
@@ -152,6 +187,7 @@ impl Cli {
                 demo::run(demo::Options { data_dir, check, lifecycle_day_seconds }).await
             }
             Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
+            Command::Deletion { object, admin } => deletion::run(&object, &admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
             Command::Policy { command, admin } => policy::run(command, &admin).await,
             Command::Tenant { command, admin } => identity::tenant(command, &admin).await,
@@ -159,6 +195,10 @@ impl Cli {
             Command::Key { command, admin } => identity::key(command, &admin).await,
             Command::Role { command, admin } => identity::role(command, &admin).await,
             Command::Fleet { command, admin } => fleet::run(command, &admin).await,
+            Command::Repairs { scan, admin } => repair::repairs(scan, &admin).await,
+            Command::Durability { profile, afr, repair_days, segments, json } => {
+                repair::model(profile, afr, repair_days, segments, json)
+            }
             Command::Nodes { admin } => nodes::run(&admin).await,
         }
     }

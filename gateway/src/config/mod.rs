@@ -4,6 +4,7 @@
 //! things are) is stated here; nothing is guessed.
 
 mod raw;
+mod repair;
 mod standing;
 mod webhook;
 
@@ -17,6 +18,7 @@ use domicile_types::{
 use ipnet::IpNet;
 
 pub use raw::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
+pub use repair::RepairSettings;
 pub use standing::StandingSettings;
 pub use webhook::{RawWebhook, Webhook};
 
@@ -71,6 +73,8 @@ pub struct Config {
     pub lifecycle: Lifecycle,
     /// When nodes are suspect, offline, lost; how they are challenged.
     pub standing: StandingSettings,
+    /// What repairs are promised by.
+    pub repair: RepairSettings,
 }
 
 /// Who owns an object, and whether access control lists count.

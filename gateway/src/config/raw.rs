@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::webhook::{self, RawWebhook};
 use super::{
-    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, Role,
+    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, RepairSettings, Role,
     StandingSettings, TlsListen, Token,
 };
 
@@ -59,6 +59,9 @@ pub struct RawConfig {
     /// `[lifecycle]`
     #[serde(default)]
     pub lifecycle: Lifecycle,
+    /// `[repair]`
+    #[serde(default)]
+    pub repair: RepairSettings,
     /// `[standing]`
     #[serde(default)]
     pub standing: StandingSettings,
@@ -221,6 +224,9 @@ impl RawConfig {
         if let Some(fault) = self.standing.fault() {
             return Err(ConfigError::Contradiction(fault.to_owned()));
         }
+        if let Some(fault) = self.repair.fault() {
+            return Err(ConfigError::Contradiction(fault));
+        }
         let mut access_keys: Vec<&str> = self.credentials.iter().map(|c| c.access_key.as_str()).collect();
         access_keys.sort_unstable();
         if let Some(twice) = access_keys.windows(2).find(|pair| pair.first() == pair.last()) {
@@ -254,6 +260,7 @@ impl RawConfig {
             nodes: self.nodes.into_iter().map(RawNode::into_node).collect(),
             limits: self.limits,
             lifecycle: self.lifecycle,
+            repair: self.repair,
             standing: self.standing,
             name: self.name,
             regions,

@@ -25,7 +25,7 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 
 /// The tour, in Python.
-const TOUR: [(&str, &[u8]); 10] = [
+const TOUR: [(&str, &[u8]); 11] = [
     (TOUR_FILE, include_bytes!("tour/tour.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
     ("copies.py", include_bytes!("tour/copies.py")),
@@ -34,6 +34,7 @@ const TOUR: [(&str, &[u8]); 10] = [
     ("law.py", include_bytes!("tour/law.py")),
     ("evidence.py", include_bytes!("tour/evidence.py")),
     ("faults.py", include_bytes!("tour/faults.py")),
+    ("repairs.py", include_bytes!("tour/repairs.py")),
     ("walk.py", include_bytes!("tour/walk.py")),
     ("versions.py", include_bytes!("tour/versions.py")),
 ];

@@ -248,6 +248,7 @@ fn gateway_config(
         sse_c_over_http: true,
         limits: crate::config::Limits::default(),
         lifecycle: plan.lifecycle,
+        repair: crate::config::RepairSettings::default(),
         standing: StandingSettings::default(),
         place_overrides: overrides.map(|(network, place)| RawPlaceOverride { network, place }).collect(),
         regions: plan.regions.iter().map(region).collect(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domicile_node_protocol::SHARD_BYTES_MAX;
 use domicile_node_protocol::{
     ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, HOLDINGS_PATH, Holdings, KeptTickets, NodeStatus,
     RECEIPT_HEADER, REFUSAL_BYTES_MAX, REPAIRS_PATH, Receipt, ReceiptError, ReceiptVerb, Refusal, RefusalCode,
@@ -208,6 +209,14 @@ impl NodeClient {
         let bytes =
             verify_slice(cid, shard_bytes, range, &slice).map_err(|source| NodeError::BadProof { node, source })?;
         Ok((bytes, receipt))
+    }
+
+    /// Fetches a whole shard whose length is not known. Whoever asked checks it by its name.
+    pub async fn get_whole(&self, node: NodeId, ticketed: &Ticketed, cid: &ShardCid) -> Result<Bytes, NodeError> {
+        let request = self.request(node, Method::GET, &shard_path(cid))?.headers(ticket_headers(ticketed));
+        let response = self.send(node, request).await?;
+        let bytes_max = usize::try_from(SHARD_BYTES_MAX).unwrap_or(usize::MAX);
+        read_capped(node, response, bytes_max).await.map(Bytes::from)
     }
 
     /// Has a shard deleted; the receipt is the evidence. `Ok(None)`: the node does not hold it.

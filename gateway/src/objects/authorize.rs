@@ -111,6 +111,33 @@ impl Gateway {
         self.log.intent(&permit, draft).await.map_err(log_unavailable)
     }
 
+    /// Decides work that nobody asked for, done by `worker` for `tenant`'s data at the gateway. Nothing is logged but a denial.
+    pub(crate) async fn permit_background(
+        &self,
+        tenant: &TenantId,
+        worker: &str,
+        request: RequestId,
+        matter: &Matter<'_>,
+    ) -> Result<Permit, Error> {
+        let caller = Caller::worker(tenant, worker, request);
+        let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
+        self.judge(&caller, matter, None, &here).await
+    }
+
+    /// Logs that work begins which [`Gateway::permit_background`] permitted.
+    pub(crate) async fn intend_background(
+        &self,
+        tenant: &TenantId,
+        worker: &str,
+        request: RequestId,
+        matter: &Matter<'_>,
+        permit: &Permit,
+        scope: Scope,
+    ) -> Result<LoggedIntent, Error> {
+        let caller = Caller::worker(tenant, worker, request);
+        self.intend(&caller, matter, permit, scope).await
+    }
+
     /// Decides and logs that somebody in one of `places` is told something of `tenant`'s data by `worker`, unasked.
     pub(crate) async fn authorize_elsewhere(
         &self,

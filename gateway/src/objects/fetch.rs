@@ -18,11 +18,14 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
 use super::reader::Reading;
+use crate::catalog::{PageAt, ShardAt};
 use crate::fleet::{NodeError, Ticketed};
 
 /// A segment's share of a read, and who holds its shards.
 pub(super) struct Placed {
     pub(super) read: SegmentRead,
+    /// The page that says so.
+    pub(super) at: PageAt,
     /// By shard index.
     pub(super) holders: Vec<NodeId>,
 }
@@ -247,6 +250,9 @@ impl Fetch<'_> {
         tracing::error!(?node, shard, "corrupt shard");
         let request = self.reading.caller.request;
         drop(self.gateway.log.incident(request, "corrupt-shard", node, placed.read.cid(shard)));
+        if let (Some(node), Some(cid)) = (node, placed.read.cid(shard)) {
+            crate::repair::note_damaged(self.gateway, placed.at, ShardAt { cid, node });
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::judging::Judging;
 use crate::keys::Keyring;
 use crate::notify::Hooks;
 use crate::reconcile::Reconciliation;
+use crate::repair::Repairs;
 
 /// A running gateway. Cheap to clone: all clones are the same gateway.
 #[derive(Clone)]
@@ -56,6 +57,8 @@ pub struct Parts {
     pub(crate) hooks: Arc<Hooks>,
     /// Where records about requests are gathered.
     pub(crate) access_logs: AccessLogs,
+    /// What is repaired, and what is asked to be.
+    pub(crate) repairs: Arc<Repairs>,
     /// Buffers for segments.
     pub pool: BufferPool,
     /// Bounds what is in flight: one permit per KiB.

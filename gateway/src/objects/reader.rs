@@ -25,7 +25,7 @@ use super::intake::internal;
 use super::request::{BodyError, BodyStream, Caller};
 use super::rows::split_manifest_head;
 use super::writer::seal_id;
-use crate::catalog::{Body, Bucket, Extent, ExtentId, ExtentPage, ObjectHead};
+use crate::catalog::{Body, Bucket, Extent, ExtentId, ExtentPage, ObjectHead, PageAt};
 use crate::fleet::Ticketed;
 use crate::keys::KeyOwner;
 
@@ -200,8 +200,8 @@ impl OpenObject {
                     plan.supply(&self.data_key, name, &sealed).map_err(unreadable)?;
                 }
                 ReadStep::Segment(read) => {
-                    let holders = self.holders(&read).await?;
-                    fetches.push(Placed { read, holders });
+                    let (at, holders) = self.holders(&read).await?;
+                    fetches.push(Placed { read, at, holders });
                 }
             }
         }
@@ -225,8 +225,8 @@ impl OpenObject {
         }
     }
 
-    /// Who holds each shard of the segment, by index.
-    async fn holders(&mut self, read: &SegmentRead) -> Result<Vec<NodeId>, Error> {
+    /// On which page the segment stands, and who holds each of its shards, by index.
+    async fn holders(&mut self, read: &SegmentRead) -> Result<(PageAt, Vec<NodeId>), Error> {
         let extent = self.extents.get(&read.context().part).cloned();
         let extent = extent.ok_or_else(|| missing("an extent of the object"))?;
         let per_page = u32::from(extent.segments_per_page.max(1));
@@ -234,7 +234,8 @@ impl OpenObject {
         let page = self.page(&extent, segment / per_page).await?;
         let at = usize::try_from(segment % per_page).unwrap_or(usize::MAX);
         let shards = page.segments.get(at).ok_or_else(|| missing("a segment of the extent"))?;
-        Ok(shards.iter().map(|shard| shard.node).collect())
+        let at = PageAt { extent: extent.id, page: segment / per_page };
+        Ok((at, shards.iter().map(|shard| shard.node).collect()))
     }
 
     async fn page(&mut self, extent: &Extent, page: u32) -> Result<Arc<ExtentPage>, Error> {

@@ -6,6 +6,7 @@ import contextlib
 import pathlib
 import re
 import struct
+import time
 
 from clients import Mismatch, digest_of_stream, expect, expect_that, refusal
 
@@ -38,8 +39,15 @@ def a_shard_that_its_disk_corrupted_is_noticed_reported_and_read_from_others(dem
     expect("incidents", {"corrupt-shard"}, set(told))
     found = [entry for entry in demo.entries(since, "--kind", "incident") if entry["node"] == shard["node"]]
     expect("shards that they name", {shard["cid"]}, {entry["shard"] for entry in found})
-    expect("corrupt shards that the node counts", 1, demo.status(name)["corrupt_shards"])
     yield f"entry {found[0]['index']} of the log: {found[0]['what']} at {name}"
+    until = time.monotonic() + 60
+    while any((s["node"], s["cid"]) == (shard["node"], shard["cid"]) for s in demo.where("flights.arrow")["shards"]):
+        expect_that("the shard is made anew elsewhere within a minute", time.monotonic() < until, shard)
+        time.sleep(0.5)
+    while demo.status(name)["corrupt_shards"]:
+        expect_that("the damaged copy is deleted within a minute", time.monotonic() < until, demo.status(name))
+        time.sleep(0.5)
+    yield f"the shard was rebuilt on another node, and {name} has deleted what was left of it"
 
 
 def corrupt(segments, cid):

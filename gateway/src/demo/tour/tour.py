@@ -17,6 +17,7 @@ import ends
 import evidence
 import faults
 import law
+import repairs
 import versions
 import walk
 from clients import Demo, Mismatch
@@ -27,7 +28,7 @@ def steps():
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
     objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS]
-    return [*objects, *evidences, *faults.STEPS, stale]
+    return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, stale]
 
 
 def main(data_dir, program):

@@ -18,6 +18,8 @@ use crate::stopwatch::{now, today};
 /// Twenty-two processes on two cores take some seconds; the rest is for machines that do other things, too.
 const START_SECONDS: u64 = 150;
 const STOP_SECONDS: u64 = 30;
+/// A node of the quick run holds some 200 MiB.
+const DRAIN_SECONDS: u64 = 300;
 
 /// A running demo with one bucket in it.
 pub(crate) struct Fleet {
@@ -155,6 +157,50 @@ impl Fleet {
         })
     }
 
+    /// Empties the node that holds the most, and reads everything before and after; then puts it back into service.
+    pub(crate) fn drain_the_fullest(&self) -> Result<Drained> {
+        for pid in self.node_pids()?.into_iter().chain([self.gateway.pid]) {
+            reset_peak(pid)?;
+        }
+        self.runtime.block_on(async {
+            let (admin, token) = (&self.gateway.admin, self.manifest.token.as_str());
+            let nodes: Vec<Room> = get(&self.http, &format!("{admin}/v1/nodes"), Some(token)).await?;
+            let taken = |node: &Room| node.capacity_bytes.unwrap_or(0).saturating_sub(node.free_bytes.unwrap_or(0));
+            let node = nodes.into_iter().max_by_key(taken).context("the gateway knows of no node")?.node;
+            let url = format!("{admin}/v1/fleet/nodes/{node}");
+            let (before, counted) = (self.reading().await?, self.repairs().await?);
+            let begun = now();
+            self.order(&format!("{url}/drain")).await?;
+            while get::<Leaving>(&self.http, &format!("{url}/drain"), Some(token)).await?.statement.is_none() {
+                if begun.elapsed() > Duration::from_secs(DRAIN_SECONDS) {
+                    bail!("node {node} is not empty after {DRAIN_SECONDS} s");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let seconds = begun.elapsed().as_secs_f64();
+            let (after, done) = (self.reading().await?, self.repairs().await?);
+            self.order(&format!("{url}/undrain")).await?;
+            let (gateway, nodes) = (after.gateway.since(before.gateway), after.nodes.since(before.nodes));
+            Ok(Drained {
+                seconds,
+                shards: done.shards.saturating_sub(counted.shards),
+                stored_bytes: done.stored_bytes.saturating_sub(counted.stored_bytes),
+                fetched_bytes: done.fetched_bytes.saturating_sub(counted.fetched_bytes),
+                used: Reading { gateway, nodes, served_bytes: None },
+            })
+        })
+    }
+
+    async fn repairs(&self) -> Result<Repairs> {
+        get(&self.http, &format!("{}/v1/repairs", self.gateway.admin), Some(&self.manifest.token)).await
+    }
+
+    async fn order(&self, url: &str) -> Result<()> {
+        let order = self.http.post(url).bearer_auth(&self.manifest.token).json(&serde_json::json!({}));
+        order.send().await?.error_for_status()?;
+        Ok(())
+    }
+
     async fn reading(&self) -> Result<Reading> {
         let served_bytes = self.served_bytes().await?;
         let nodes = Usage::of_all(&self.node_pids()?)?;
@@ -185,6 +231,42 @@ impl Drop for Fleet {
             eprintln!("bench: {error:#}; its output is in {}", self.output.display());
         }
     }
+}
+
+/// What it took to empty a node.
+pub(crate) struct Drained {
+    /// From the order to the statement.
+    pub(crate) seconds: f64,
+    /// Shards that have a new holder.
+    pub(crate) shards: u64,
+    /// Their bytes.
+    pub(crate) stored_bytes: u64,
+    /// Shard bytes that were read for it.
+    pub(crate) fetched_bytes: u64,
+    /// What gateway and nodes used.
+    pub(crate) used: Reading,
+}
+
+/// `GET /v1/repairs`, as far as it is needed.
+#[derive(Debug, Deserialize)]
+struct Repairs {
+    shards: u64,
+    stored_bytes: u64,
+    fetched_bytes: u64,
+}
+
+/// `GET /v1/fleet/nodes/{node}/drain`, as far as it is needed.
+#[derive(Debug, Deserialize)]
+struct Leaving {
+    statement: Option<serde_json::Value>,
+}
+
+/// A row of `GET /v1/nodes`, for how full the node is.
+#[derive(Debug, Deserialize)]
+struct Room {
+    node: String,
+    capacity_bytes: Option<u64>,
+    free_bytes: Option<u64>,
 }
 
 /// What one piece of work took.

@@ -15,6 +15,7 @@ mod objects;
 mod parts;
 mod pattern;
 mod process;
+mod repairs;
 mod report;
 mod sigv4;
 mod stopwatch;
@@ -83,6 +84,8 @@ enum Section {
     Listing,
     /// PUT, GET and ranges through gateway and nodes.
     Objects,
+    /// A node drained of its shards.
+    Repairs,
     /// Sixteen large uploads at once.
     Uploads,
 }
@@ -128,13 +131,16 @@ fn measure(options: &Options) -> Result<()> {
     if wants(Section::Listing) {
         report.add(listing::run(&folder.join("listing"), effort)?);
     }
-    if wants(Section::Objects) || wants(Section::Uploads) {
+    if wants(Section::Objects) || wants(Section::Repairs) || wants(Section::Uploads) {
         if wants(Section::Uploads) {
             uploads::check_space(&folder, effort)?;
         }
         let fleet = Fleet::start(&options.domicile()?, &folder.join("fleet"))?;
         if wants(Section::Objects) {
             report.add(objects::run(&fleet, effort)?);
+        }
+        if wants(Section::Repairs) {
+            report.add(repairs::run(&fleet, effort)?);
         }
         if wants(Section::Uploads) {
             report.add(uploads::run(&fleet, effort)?);

@@ -65,6 +65,11 @@ pub(super) enum FleetCommand {
         #[arg(long)]
         wait: bool,
     },
+    /// Shows how far a node is emptied, whatever it is emptied for.
+    Drained {
+        /// Which node.
+        node: NodeId,
+    },
     /// Puts a node back into service that was being emptied.
     Undrain {
         /// Which node.
@@ -127,6 +132,7 @@ pub(super) async fn run(command: FleetCommand, args: &AdminArgs) -> anyhow::Resu
             );
         }
         FleetCommand::Drain { node, wait } => super::repair::drain(node, wait, args).await?,
+        FleetCommand::Drained { node } => super::repair::drained(node, args).await?,
         FleetCommand::Undrain { node } => super::repair::undrain(node, args).await?,
         FleetCommand::Change { node, place, site, swarm } => {
             admin.change(&format!("/v1/fleet/nodes/{node}"), &NodeChange { place, site, swarm }).await?;

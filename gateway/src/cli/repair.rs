@@ -30,6 +30,12 @@ pub(super) async fn drain(node: NodeId, wait: bool, args: &AdminArgs) -> anyhow:
     show(&view, args.json)
 }
 
+/// `domicile fleet drained NODE`
+pub(super) async fn drained(node: NodeId, args: &AdminArgs) -> anyhow::Result<()> {
+    let view: DrainView = Admin::find(args)?.get(&format!("/v1/fleet/nodes/{node}/drain"), &[]).await?;
+    show(&view, args.json)
+}
+
 /// `domicile fleet undrain NODE`
 pub(super) async fn undrain(node: NodeId, args: &AdminArgs) -> anyhow::Result<()> {
     let path = format!("/v1/fleet/nodes/{node}/undrain");

@@ -96,6 +96,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(repair::run(gateway.clone())),
         tokio::spawn(repair::run_residue(gateway.clone())),
+        tokio::spawn(repair::run_orphans(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
         tokio::spawn(follow_identities(gateway.clone())),

@@ -47,6 +47,7 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/deletions", web::get().to(deletion::find))
             .route("/v1/repairs", web::get().to(repair::repairs))
             .route("/v1/repairs/scan", web::post().to(repair::scan))
+            .route("/v1/repairs/orphans", web::post().to(repair::orphans))
             .route("/v1/fleet/nodes/{node}/drain", web::post().to(repair::drain))
             .route("/v1/fleet/nodes/{node}/drain", web::get().to(repair::drained))
             .route("/v1/fleet/nodes/{node}/undrain", web::post().to(repair::undrain))

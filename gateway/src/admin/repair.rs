@@ -57,6 +57,13 @@ pub(super) async fn scan(request: HttpRequest, gateway: web::Data<Gateway>) -> A
     Ok(HttpResponse::Accepted().json(serde_json::json!({ "pages": pages })))
 }
 
+/// `POST /v1/repairs/orphans`: compares what nodes hold with what they should; orders the rest deleted.
+pub(super) async fn orphans(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
+    Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;
+    let orphans = gateway.sweep_orphans().await.map_err(AdminError::internal)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "orphans": orphans })))
+}
+
 /// `GET /v1/repairs`
 pub(super) async fn repairs(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
     Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;

@@ -141,6 +141,25 @@ impl Catalog {
         self.read(move |view| mendable(view, at)).await
     }
 
+    /// Every shard that a page names, counted on or not, with its data id where that is known: a body that is being written, or
+    /// was given up, may have no row that says it.
+    pub async fn named_by(&self, at: PageAt) -> Result<Vec<(Option<DataId>, ShardAt)>, CatalogError> {
+        self.read(move |view| {
+            let known: Option<Known> = view.get_row(&keys::extent_known(at.extent))?;
+            let data = known.map(|known| known.data);
+            let Some(stored) = view.get_row::<StoredPage>(&keys::extent_page(at.extent, at.page))? else {
+                return Ok(Vec::new());
+            };
+            Ok(stored.into_page(None)?.shards().map(|shard| (data, shard)).collect())
+        })
+        .await
+    }
+
+    /// Every different claim on a body; none for one that nobody needs.
+    pub async fn claims(&self, data: DataId) -> Result<Vec<Claim>, CatalogError> {
+        self.read(move |view| distinct_claims(view, data)).await
+    }
+
     /// Notes that a shard of an extent is damaged where it lies. Whether a page that counts on it was found.
     pub async fn note_damaged(&self, at: PageAt, shard: ShardAt) -> Result<bool, CatalogError> {
         self.write(IfLost::Repeat, move |tx| {

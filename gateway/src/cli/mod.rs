@@ -133,6 +133,9 @@ enum Command {
         /// Has every segment judged again first, by the law and the evidence in force.
         #[arg(long)]
         scan: bool,
+        /// Asks every node what it holds, and has deleted what nothing counts on.
+        #[arg(long)]
+        orphans: bool,
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -195,7 +198,7 @@ impl Cli {
             Command::Key { command, admin } => identity::key(command, &admin).await,
             Command::Role { command, admin } => identity::role(command, &admin).await,
             Command::Fleet { command, admin } => fleet::run(command, &admin).await,
-            Command::Repairs { scan, admin } => repair::repairs(scan, &admin).await,
+            Command::Repairs { scan, orphans, admin } => repair::repairs(scan, orphans, &admin).await,
             Command::Durability { profile, afr, repair_days, segments, json } => {
                 repair::model(profile, afr, repair_days, segments, json)
             }

@@ -63,8 +63,12 @@ fn show(view: &DrainView, json: bool) -> anyhow::Result<()> {
 }
 
 /// `domicile repairs`
-pub(super) async fn repairs(scan: bool, args: &AdminArgs) -> anyhow::Result<()> {
+pub(super) async fn repairs(scan: bool, orphans: bool, args: &AdminArgs) -> anyhow::Result<()> {
     let admin = Admin::find(args)?;
+    if orphans {
+        let found: serde_json::Value = admin.post("/v1/repairs/orphans", &serde_json::json!({})).await?;
+        eprintln!("{} shards that nothing counts on", found.get("orphans").unwrap_or(&serde_json::Value::Null));
+    }
     if scan {
         let asked: serde_json::Value = admin.post("/v1/repairs/scan", &serde_json::json!({})).await?;
         eprintln!("{} pages are judged again", asked.get("pages").unwrap_or(&serde_json::Value::Null));

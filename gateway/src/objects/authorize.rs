@@ -14,6 +14,7 @@ use super::get::packs_of;
 use super::intake::internal;
 use super::limits::RoleScope;
 use super::request::Caller;
+use super::stand_in::stand_in;
 use crate::catalog::{Bucket, ObjectHead};
 
 /// What is to be decided and logged, as far as the request says it.
@@ -92,7 +93,7 @@ impl Gateway {
             evidence: EvidenceGrade::Observed,
             party: None,
         };
-        self.judge(caller, matter, Some(&requester), &located).await
+        self.judge(caller, matter, Some(&requester), &located, None).await
     }
 
     /// Decides and logs work that nobody asked for: `worker` does it for `tenant`'s data, at the gateway.
@@ -106,7 +107,7 @@ impl Gateway {
     ) -> Result<LoggedIntent, Error> {
         let caller = Caller::worker(tenant, worker, request);
         let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
-        let permit = self.judge(&caller, matter, None, &here).await?;
+        let permit = self.judge(&caller, matter, None, &here, None).await?;
         let draft = self.draft(&caller, matter, &here.candidates, scope)?;
         self.log.intent(&permit, draft).await.map_err(log_unavailable)
     }
@@ -121,7 +122,21 @@ impl Gateway {
     ) -> Result<Permit, Error> {
         let caller = Caller::worker(tenant, worker, request);
         let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
-        self.judge(&caller, matter, None, &here).await
+        self.judge(&caller, matter, None, &here, None).await
+    }
+
+    /// The same, where the node that `hands` says does the work in the gateway's stead.
+    pub(crate) async fn permit_by_node(
+        &self,
+        tenant: &TenantId,
+        worker: &str,
+        request: RequestId,
+        matter: &Matter<'_>,
+        hands: &SubjectFacts,
+    ) -> Result<Permit, Error> {
+        let caller = Caller::worker(tenant, worker, request);
+        let here = Located { candidates: vec![self.config.place], sources: Vec::new(), warnings: Vec::new() };
+        self.judge(&caller, matter, None, &here, Some(hands)).await
     }
 
     /// Logs that work begins which [`Gateway::permit_background`] permitted.
@@ -155,7 +170,7 @@ impl Gateway {
             party: None,
         };
         let there = Located { candidates: places, sources: Vec::new(), warnings: Vec::new() };
-        let permit = self.judge(&caller, matter, Some(&told), &there).await?;
+        let permit = self.judge(&caller, matter, Some(&told), &there, None).await?;
         let draft = self.draft(&caller, matter, &there.candidates, Scope::default())?;
         self.log.intent(&permit, draft).await.map_err(log_unavailable)
     }
@@ -166,8 +181,9 @@ impl Gateway {
         matter: &Matter<'_>,
         requester: Option<&SubjectFacts>,
         located: &Located,
+        hands: Option<&SubjectFacts>,
     ) -> Result<Permit, Error> {
-        let question = Circumstances {
+        let mut question = Circumstances {
             packs: matter.packs,
             classification: matter.classification,
             gateway: &self.facts(),
@@ -177,6 +193,9 @@ impl Gateway {
             located_warnings: &located.warnings,
         }
         .question(matter.operation);
+        if let Some(hands) = hands {
+            stand_in(&mut question, hands);
+        }
         let ruling = self.judging.lawbook().decide(&question);
         self.log.inputs().put(&question).map_err(log_unavailable)?;
         let scope = caller.limits().and_then(|limits| limits.scope.as_ref());

@@ -50,6 +50,7 @@ mod settings;
 #[cfg(test)]
 mod settings_tests;
 mod share;
+mod stand_in;
 mod tags;
 mod versions;
 mod whereabouts;

@@ -15,6 +15,8 @@
 
 mod bytes;
 mod drain;
+mod hands;
+mod orphans;
 mod page;
 mod queue;
 mod residue;
@@ -24,16 +26,18 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use domicile_types::PackId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::admin::with_causes;
-use crate::catalog::{CatalogError, PageAt, ShardAt};
+use crate::catalog::{CatalogError, JudgingEpoch, PageAt, ShardAt};
 use crate::objects::Gateway;
 use crate::state::{Held, LeaseName};
 
 pub(crate) use drain::DrainView;
 pub(crate) use drain::LeavingStatement;
+pub(crate) use orphans::run as run_orphans;
 pub(crate) use residue::run as run_residue;
 
 /// Who does it, in the log; and the name of its lease.
@@ -65,8 +69,13 @@ pub(crate) struct Repairs {
     pub(crate) done: Tally,
     /// Pages that somebody found in need, whatever the states of their holders say.
     asked: Mutex<BTreeSet<PageAt>>,
+    /// Under what law and which packs this gateway may not do repairs itself: asked once, not for every page.
+    denied_here: Mutex<BTreeSet<Under>>,
     wake: Notify,
 }
+
+/// A version of the law, and packs.
+type Under = (JudgingEpoch, BTreeSet<PackId>);
 
 /// Counts of repairs.
 #[derive(Debug, Default)]
@@ -112,6 +121,17 @@ impl Repairs {
     /// Wakes the worker: the fleet changed.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    fn is_denied_here(&self, under: &Under) -> bool {
+        self.denied_here.lock().contains(under)
+    }
+
+    fn note_denied_here(&self, under: Under) {
+        let mut denied = self.denied_here.lock();
+        // What was denied by law that is not in force any more is of no interest.
+        denied.retain(|(by, _)| *by == under.0);
+        denied.insert(under);
     }
 
     fn take_asked(&self, limit: usize) -> Vec<PageAt> {

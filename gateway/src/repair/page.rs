@@ -7,11 +7,13 @@ use domicile_compliance::Permit;
 use domicile_compliance::audit::LoggedIntent;
 use domicile_node_protocol::SHARD_BYTES_MAX;
 use domicile_placement::{
-    Aim, Assignment, Cause, Mending, PlacementSeed, RepairPlan, Roster, SegmentState, Thresholds, check, plan_repair,
+    Aim, Assignment, Cause, Mending, NodeState, PlacementSeed, RepairPlan, Roster, SegmentState, Thresholds, check,
+    plan_repair,
 };
 use domicile_types::{Action, CodeProfile, NodeId, OperationKind, OutcomeStatus, RequestId, Subject, SubjectFacts};
 
 use super::bytes::{Job, Made, make};
+use super::hands::make_by;
 use super::roster::everyone;
 use super::{RepairError, Tally, WORKER, lease};
 use crate::catalog::{
@@ -23,6 +25,8 @@ use crate::state::Held;
 
 /// Segments that are repaired under one intent.
 const SEGMENTS_AT_ONCE: usize = 16;
+/// Nodes of a page that are considered for doing its repair in the gateway's stead.
+const WORKERS_TRIED: usize = 3;
 /// How often targets are chosen anew because they are still to delete an old copy.
 const PLANS_MAX: usize = 4;
 
@@ -43,6 +47,8 @@ struct Decided<'a> {
     permit: &'a Permit,
     request: RequestId,
     by: JudgingEpoch,
+    /// The node that does the work, where the gateway's place does not allow it to.
+    hands: Option<NodeId>,
 }
 
 /// A segment with what is to be done for it.
@@ -65,7 +71,7 @@ pub(super) async fn mend_page(
     let roster = everyone(gateway);
     let request = RequestId::from_bytes(gateway.clock.random());
     let by = gateway.judging.law().epoch;
-    let permit = permit(gateway, &page, &roster, request).await?;
+    let (permit, hands) = permit_somewhere(gateway, &page, &roster, request, by).await?;
     let strays = strays_to_drop(&page, &roster, &permit);
     let mut avoid: Vec<NodeId> = Vec::new();
     for _ in 0..PLANS_MAX {
@@ -80,7 +86,7 @@ pub(super) async fn mend_page(
         };
         match announced {
             Announced::Recorded => {
-                let decided = Decided { permit: &permit, request, by };
+                let decided = Decided { permit: &permit, request, by, hands };
                 let done = carry_out(gateway, &page, &decided, planned, strays).await?;
                 return Ok(match (done, stuck) {
                     (false, _) => Ending::Changed,
@@ -95,19 +101,58 @@ pub(super) async fn mend_page(
     Ok(Ending::Stuck("repair-waits-for-deletions"))
 }
 
+/// Asks the law for the gateway itself, or, where its place is denied, for a node that does the work in its stead.
+async fn permit_somewhere(
+    gateway: &Gateway,
+    page: &Mendable,
+    roster: &Roster,
+    request: RequestId,
+    by: JudgingEpoch,
+) -> Result<(Permit, Option<NodeId>), RepairError> {
+    let under = (by, page.claims.iter().flat_map(Claim::all_packs).collect());
+    let denied = if gateway.repairs.is_denied_here(&under) {
+        None
+    } else {
+        match permit(gateway, page, roster, request, None).await {
+            Ok(permit) => return Ok((permit, None)),
+            Err(RepairError::Logged(Error::Denied(denial))) => Some(denial),
+            Err(error) => return Err(error),
+        }
+    };
+    gateway.repairs.note_denied_here(under);
+    // Those that hold shards of the page are where it may be, mostly.
+    let holders: BTreeSet<NodeId> = page.page.shards().map(|shard| shard.node).collect();
+    let online = holders.iter().filter(|node| roster.get(node).is_some_and(|it| it.state == NodeState::Online));
+    let mut last = denied;
+    for node in online.take(WORKERS_TRIED) {
+        match permit(gateway, page, roster, request, Some(*node)).await {
+            Ok(permit) => return Ok((permit, Some(*node))),
+            Err(RepairError::Logged(Error::Denied(denial))) => last = Some(denial),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.map_or_else(|| Error::Unavailable("no node may do the repair".to_owned()), Error::Denied).into())
+}
+
 /// Asks the law, once for every claim on the body: all must allow. What one forbids a node is not asked of the next.
 async fn permit(
     gateway: &Gateway,
     page: &Mendable,
     roster: &Roster,
     request: RequestId,
+    hands: Option<NodeId>,
 ) -> Result<Permit, RepairError> {
     let mut nodes: Vec<SubjectFacts> = roster.iter().map(domicile_placement::NodeRecord::facts).collect();
+    let hands = hands.and_then(|node| roster.get(&node)).map(domicile_placement::NodeRecord::facts);
     let mut last = None;
     for claim in &page.claims {
         let packs = claim.all_packs();
         let matter = matter(claim, &packs, nodes.clone());
-        let permit = gateway.permit_background(&claim.origin.tenant, WORKER, request, &matter).await?;
+        let tenant = &claim.origin.tenant;
+        let permit = match &hands {
+            None => gateway.permit_background(tenant, WORKER, request, &matter).await?,
+            Some(hands) => gateway.permit_by_node(tenant, WORKER, request, &matter, hands).await?,
+        };
         nodes.retain(|facts| {
             permit.allows(Action::Repair, facts.subject) || permit.allows(Action::Relay, facts.subject)
         });
@@ -131,7 +176,7 @@ fn matter<'a>(claim: &'a Claim, packs: &'a [domicile_types::PackId], nodes: Vec<
 async fn ticket(
     gateway: &Gateway,
     page: &Mendable,
-    Decided { permit, request, .. }: &Decided<'_>,
+    Decided { permit, request, hands, .. }: &Decided<'_>,
     epoch: u64,
     segments: usize,
 ) -> Result<Ticketed, RepairError> {
@@ -141,7 +186,7 @@ async fn ticket(
     let matter = matter(claim, &packs, Vec::new());
     // A node gives one shard of a segment, or takes one.
     let node_bytes_max = u64::try_from(segments).unwrap_or(u64::MAX).saturating_mul(SHARD_BYTES_MAX);
-    let scope = Scope { data: Some(page.data), node_bytes_max, epoch, ..Scope::default() };
+    let scope = Scope { data: Some(page.data), node_bytes_max, epoch, worker: *hands, ..Scope::default() };
     let intent: LoggedIntent =
         gateway.intend_background(&claim.origin.tenant, WORKER, *request, &matter, permit, scope).await?;
     Ok(Ticketed::new(intent).ok_or_else(|| unfit("the ticket does not fit a header"))?)
@@ -243,7 +288,10 @@ async fn carry_out(
             let moving: Vec<(Mending, ShardAt, ShardAt)> = targets_of(&one).collect();
             let Planned { segment, plan, targets, shards, profile } = one;
             let job = Job { at: page.at, profile, shards, sources: plan.sources, moving: &moving, targets };
-            let Made { stored, fetched_bytes, stored_bytes } = make(gateway, &ticketed, job).await;
+            let Made { stored, fetched_bytes, stored_bytes } = match decided.hands {
+                None => make(gateway, &ticketed, job).await,
+                Some(worker) => make_by(gateway, worker, &ticketed, job).await,
+            };
             Tally::add(&gateway.repairs.done.fetched_bytes, fetched_bytes);
             Tally::add(&gateway.repairs.done.shard_bytes, stored_bytes);
             for (mending, from, to) in &moving {

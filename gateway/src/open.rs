@@ -165,6 +165,10 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        // What they hold, the metadata store among it, is free when this returns.
+        for task in self.tasks {
+            drop(task.await);
+        }
         self.swarm.shutdown().await;
         self.gateway.log.close();
     }

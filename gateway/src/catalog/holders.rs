@@ -160,6 +160,18 @@ impl Catalog {
         self.read(move |view| distinct_claims(view, data)).await
     }
 
+    /// Loses a page, as a restored backup would.
+    #[cfg(test)]
+    pub(crate) async fn forget_page(&self, at: PageAt) -> Result<(), CatalogError> {
+        self.write(IfLost::Repeat, move |tx| {
+            let row = keys::extent_page(at.extent, at.page);
+            let nodes = tx.get_row::<StoredPage>(&row)?.map(|stored| stored.nodes().to_vec()).unwrap_or_default();
+            index_holders(tx, at, &nodes, &[])?;
+            Ok(tx.delete(row)?)
+        })
+        .await
+    }
+
     /// Notes that a shard of an extent is damaged where it lies. Whether a page that counts on it was found.
     pub async fn note_damaged(&self, at: PageAt, shard: ShardAt) -> Result<bool, CatalogError> {
         self.write(IfLost::Repeat, move |tx| {

@@ -21,6 +21,8 @@ mod page;
 mod queue;
 mod residue;
 mod roster;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +40,8 @@ use crate::state::{Held, LeaseName};
 pub(crate) use drain::DrainView;
 pub(crate) use drain::LeavingStatement;
 pub(crate) use orphans::run as run_orphans;
+#[cfg(test)]
+pub(crate) use queue::Queue;
 pub(crate) use residue::run as run_residue;
 
 /// Who does it, in the log; and the name of its lease.
@@ -187,6 +191,15 @@ pub(crate) async fn run(gateway: Gateway) {
             }
         }
     }
+}
+
+/// One round of repairs and one of deletions, for tests in which time is theirs. Whether anything was done.
+#[cfg(test)]
+pub(crate) async fn step(gateway: &Gateway, queue: &mut Queue) -> Result<bool, RepairError> {
+    let repaired = queue.round(gateway).await?;
+    let deleted = residue::round(gateway, &mut std::collections::BTreeMap::new()).await?;
+    drain::state_ends(gateway).await?;
+    Ok(repaired || deleted)
 }
 
 /// Notes that a reader found a shard damaged: it is made anew soon.

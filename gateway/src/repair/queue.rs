@@ -24,7 +24,7 @@ const PUT_OFF_MILLIS: u64 = 15_000;
 
 /// What the worker remembers between rounds.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     put_off: BTreeMap<PageAt, UnixMillis>,
     /// Pages whose trouble is an incident in the log already.
     told: BTreeSet<PageAt>,
@@ -33,7 +33,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// One round. Whether anything was done.
-    pub(super) async fn round(&mut self, gateway: &Gateway) -> Result<bool, RepairError> {
+    pub(crate) async fn round(&mut self, gateway: &Gateway) -> Result<bool, RepairError> {
         let now = gateway.clock.now();
         self.put_off.retain(|_, until| *until > now);
         let candidates = self.candidates(gateway).await?;

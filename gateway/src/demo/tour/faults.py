@@ -13,8 +13,8 @@ from clients import Mismatch, digest_of_stream, expect, expect_that, refusal
 # A record of a segment file (storage-node/src/store/FORMAT.md): where its fields stand, and what they say of what follows.
 RECORD = b"DREC"
 CID_AT = 24
-LENGTH_AT = 104
-TABLE_AT = 120
+LENGTH_AT = 136
+TABLE_AT = 152
 STORED = 1
 # Room beyond what they hold, for one node and for the others. A segment of 4 MiB puts 1 MiB on six of eight nodes, so that the
 # large table's 38 segments put more on any of them than the one has room for, and less than the others have.

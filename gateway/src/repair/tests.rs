@@ -110,19 +110,20 @@ async fn a_node_that_drains_gives_its_shards_to_others_deletes_them_and_is_state
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_moved_abroad_is_left_at_once_and_what_it_may_hold_is_residue() {
+async fn a_node_that_moved_abroad_is_left_at_once_and_what_it_held_is_rebuilt_at_home() {
     let folder = tempfile::tempdir().unwrap();
     let (fleet, bucket, shards) = stored(folder.path()).await;
     let gateway = &fleet.running.gateway;
     let node = shards[0].node;
     let index = fleet.nodes.iter().position(|running| running.id() == node).unwrap();
-    // An address in the US at which nobody answers.
+    // An address in the US.
     fleet.hear_of(index, "CN", "127.1.0.77");
     gateway.warden.step().await.unwrap();
     until(gateway, || async { !holds(gateway, node).await }).await;
     assert_eq!(read(gateway, &bucket).await, body());
+    // Over a connection from before it may be told to delete what it holds; else it keeps its orders.
     let orders = gateway.catalog.residue_of(&node, None, 10).await.unwrap();
-    assert_eq!(orders.iter().map(|order| order.shard).collect::<Vec<_>>(), [shards[0]]);
+    assert!(orders.iter().all(|order| order.shard == shards[0]), "{orders:?}");
     let [_, stored_bytes, fetched_bytes, ..] = gateway.repairs.done.figures();
     assert_eq!(fetched_bytes, 4 * stored_bytes, "rebuilt from four others, not copied from abroad");
     fleet.stop().await;

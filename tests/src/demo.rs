@@ -22,6 +22,10 @@ const READY: &str = "The demo runs.";
 /// `demo.json`, as much of it as tests need.
 #[derive(Debug, Deserialize)]
 pub struct Manifest {
+    /// The admin API of the first gateway.
+    pub admin: String,
+    /// A token for it.
+    pub token: String,
     /// The certificate authority of the TLS listeners.
     pub ca_file: PathBuf,
     /// AWS shared-credentials file.
@@ -97,15 +101,26 @@ impl RunningDemo {
         serde_json::from_slice(&bytes).with_context(|| format!("{} is not what is expected", path.display()))
     }
 
-    /// Access key and secret of the first profile of the credentials file, which is that of tenant `a`.
+    /// Access key and secret of tenant `a`.
     ///
     /// # Errors
     /// Where the file is not what the demo writes.
     pub fn credentials(&self) -> Result<(String, String)> {
+        self.credentials_of("a")
+    }
+
+    /// Access key and secret of a tenant.
+    ///
+    /// # Errors
+    /// Where the file is not what the demo writes, or knows no such tenant.
+    pub fn credentials_of(&self, tenant: &str) -> Result<(String, String)> {
         let text = std::fs::read_to_string(self.manifest()?.credentials_file)?;
+        let profile = format!("[uploader-{tenant}]");
+        let own: Vec<&str> = text.lines().skip_while(|line| line.trim() != profile).skip(1).collect();
         let value = |name: &str| {
-            let found = text.lines().find_map(|line| line.split_once('=').filter(|(key, _)| key.trim() == name));
-            found.map(|(_, value)| value.trim().to_owned()).with_context(|| format!("the credentials have no {name}"))
+            let lines = own.iter().take_while(|line| !line.starts_with('['));
+            let found = lines.filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == name);
+            found.map(|(_, value)| value.trim().to_owned()).with_context(|| format!("{profile} has no {name}"))
         };
         Ok((value("aws_access_key_id")?, value("aws_secret_access_key")?))
     }

@@ -53,6 +53,8 @@ pub struct Bucket {
     pub classification: Classification,
     /// Grows whenever `packs`, `tags` or `classification` change: a put that was decided under another is refused.
     pub policy_version: u64,
+    /// Grows whenever one of its settings changes; zero as long as none was ever set.
+    pub settings_version: u64,
     /// The bucket's key, wrapped under its owner's root key; opaque here. Deleting the row shreds the bucket.
     pub wrapped_key: Bytes,
     /// Whether it keeps replaced versions.
@@ -63,7 +65,7 @@ pub struct Bucket {
 
 impl StoredRow for Bucket {
     const NAME: &'static str = "bucket";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 }
 
 impl Bucket {
@@ -141,6 +143,7 @@ impl Catalog {
                 tags,
                 classification,
                 policy_version: 1,
+                settings_version: 0,
                 wrapped_key,
                 versioning: if object_lock { Versioning::Enabled } else { Versioning::Never },
                 object_lock,

@@ -156,13 +156,14 @@ impl Stamp {
 pub struct Catalog {
     store: Arc<dyn Store>,
     config: Arc<CatalogConfig>,
+    read_before: settings::ReadBefore,
 }
 
 impl Catalog {
     /// A catalog over `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, config: CatalogConfig) -> Self {
-        Self { store, config: Arc::new(config) }
+        Self { store, config: Arc::new(config), read_before: settings::ReadBefore::default() }
     }
 
     /// The store below: for leases and maintenance.

@@ -203,6 +203,8 @@ pub struct Limits {
     pub buffer_bytes_max: usize,
     /// Connections per listener.
     pub connections_max: usize,
+    /// Connections of one address, over all listeners; of trusted proxies any number.
+    pub connections_per_address_max: usize,
     /// Threads that serve S3.
     pub s3_workers: usize,
     /// How long a ticket is good for, in seconds.
@@ -216,6 +218,7 @@ impl Default for Limits {
         Self {
             buffer_bytes_max: 144 * 1024 * 1024,
             connections_max: 10_000,
+            connections_per_address_max: 2_500,
             s3_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             ticket_seconds: 120,
             log_bytes_max: 64 * 1024 * 1024 * 1024,

@@ -15,6 +15,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use super::auth::Keyring;
+use super::crowd::{Crowd, Seated};
 use super::{admission, bridge};
 use crate::clock::Clock;
 use crate::config::{Config, TlsListen};
@@ -110,13 +111,18 @@ pub(super) fn start(door: &bridge::Door, keyring: &Keyring, config: &Config) -> 
         .max_concurrent_connections(connections)
         .shutdown_timeout(STOP_SECONDS)
         .disable_signals();
+    let crowd = Crowd::new(config.limits.connections_per_address_max, &config.trusted_proxies);
     let (stopping, stopped) = watch::channel(false);
     let (mut http, mut tls) = (None, None);
     if let Some(address) = config.listen.s3 {
         let (listener, bound) = bind(address)?;
+        let crowd = crowd.clone();
         http = Some(bound);
         let (door, keyring, stopping) = (door.clone(), keyring.clone(), stopped.clone());
-        let listening = builder.listen("s3", listener, move || factory!(door, keyring, stopping, false).tcp());
+        let listening = builder.listen("s3", listener, move || {
+            let inner = factory!(door, keyring, stopping, false).tcp();
+            Seated { crowd: crowd.clone(), inner }
+        });
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     if let Some(listen) = &config.listen.s3_tls {
@@ -125,8 +131,11 @@ pub(super) fn start(door: &bridge::Door, keyring: &Keyring, config: &Config) -> 
         tls = Some(bound);
         let (door, keyring, stopping) = (door.clone(), keyring.clone(), stopped.clone());
         let tls = tls_config(listen)?;
-        let listening = builder
-            .listen("s3-tls", listener, move || factory!(door, keyring, stopping, true).rustls_0_23(tls.clone()));
+        let crowd = crowd.clone();
+        let listening = builder.listen("s3-tls", listener, move || {
+            let inner = factory!(door, keyring, stopping, true).rustls_0_23(tls.clone());
+            Seated { crowd: crowd.clone(), inner }
+        });
         builder = listening.map_err(|source| S3ServeError::Bind { address, source })?;
     }
     let server = builder.run();

@@ -18,6 +18,7 @@ mod checksum;
 mod chunks;
 mod copy;
 mod cors;
+mod crowd;
 mod default_encryption;
 mod encryption;
 mod error;

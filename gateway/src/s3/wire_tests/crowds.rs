@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::client::{Ask, Wire};
-use super::start;
+use super::{config, start, start_with};
 
 /// Slow connections that are aimed at.
 const SLOW: u64 = 10_000;
@@ -50,6 +50,26 @@ async fn ten_thousand_slow_connections_are_borne_and_then_closed() {
     }
     assert_eq!(Wire::connect(address).await.ask(&Ask::new("HEAD", "/bucket/key"), b"").await.status, 200);
     assert!(seen.stored().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_of_connections_and_no_more() {
+    let mut config = config();
+    config.limits.connections_per_address_max = 2;
+    let (address, _, server) = start_with(config);
+    let head = || Ask::new("HEAD", "/bucket/key");
+    let (mut first, mut second) = (Wire::connect(address).await, Wire::connect(address).await);
+    for wire in [&mut first, &mut second] {
+        assert_eq!(wire.ask(&head(), b"").await.status, 200);
+    }
+    assert!(Wire::connect(address).await.is_closed().await, "a third connection is kept");
+    assert_eq!(first.ask(&head(), b"").await.status, 200, "who was there suffers from who came");
+    first.leave().await;
+    assert!(first.is_closed().await);
+    // The seat is free when the server is done with the connection, which is after it has closed.
+    while Wire::connect(address).await.ask(&head(), b"").await.status != 200 {}
+    assert_eq!(second.ask(&head(), b"").await.status, 200);
     server.stop().await;
 }
 

@@ -127,8 +127,11 @@ impl s3s::S3 for Stub {
 
 /// A front on a port of its own, and what its stub sees.
 pub(super) fn start() -> (std::net::SocketAddr, Seen, super::S3Server) {
+    start_with(config())
+}
+
+fn start_with(config: Config) -> (std::net::SocketAddr, Seen, super::S3Server) {
     let seen = Seen::default();
-    let config = config();
     let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&[7; 32], Clock));
     let keyring = auth::Keyring::new(accounts);
     let door = super::door(Stub(seen.clone()), pages::sharing(), None, &keyring, &config);
@@ -159,5 +162,6 @@ fn config() -> Config {
     }];
     config.domains = vec!["s3.test".to_owned()];
     config.limits.s3_workers = 1;
+    config.limits.connections_per_address_max = config.limits.connections_max;
     config
 }

@@ -82,6 +82,8 @@ fn caller(tenant: &str) -> Caller {
 
 async fn put(gateway: &Gateway, bucket: &Bucket, key: &str) {
     let key = ObjectKey::parse(key).unwrap();
+    // As every request does: what a bucket tells is what it told when its row was read.
+    let bucket = &gateway.catalog.bucket(&bucket.name).await.unwrap();
     let happening = Happening {
         event: "ObjectCreated:Put",
         key: &key,

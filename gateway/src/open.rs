@@ -21,7 +21,7 @@ use crate::fleet::{self, Directory, Locating, NodeClient, Warden, enrolment, mem
 use crate::judging::{self, Judging, open_packs};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
-use crate::objects::{Gateway, Parts, follow_identities};
+use crate::objects::{Gateway, Parts, follow_identities, write_accounts};
 use crate::reconcile::{self, Reconciliation};
 use crate::repair;
 use crate::state::{Owner, RocksConfig, RocksStore};
@@ -100,6 +100,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(notify::run(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
         tokio::spawn(follow_identities(gateway.clone())),
+        tokio::spawn(write_accounts(gateway.clone())),
     ];
     tracing::info!(
         gateway = %gateway.identity,
@@ -162,6 +163,9 @@ impl Running {
     pub async fn stop(self) {
         // The listeners have stopped, so that nothing more will be noted.
         access_log::write_all(&self.gateway).await;
+        if let Err(error) = self.gateway.write_tallies().await {
+            tracing::warn!(%error, "the accounts of nodes could not be written down");
+        }
         for task in &self.tasks {
             task.abort();
         }

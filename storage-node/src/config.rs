@@ -7,6 +7,7 @@ use domicile_compliance::audit::KeyName;
 use domicile_types::{NodeId, OperatorId, Party, Place};
 use serde::{Deserialize, Serialize};
 
+use crate::accounting::Terms;
 use crate::admission::EnrolledGateway;
 use crate::upkeep::UpkeepConfig;
 
@@ -41,6 +42,10 @@ pub struct NodeConfig {
     pub rebuild_index: bool,
     /// How it looks after what it keeps.
     pub upkeep: UpkeepConfig,
+    /// Where the operator's page and the metrics are; none: nowhere. A loopback address.
+    pub page: Option<SocketAddr>,
+    /// What gateways pay, as was agreed: for the page to say what was earned.
+    pub terms: Terms,
 }
 
 /// A gateway that the node serves.
@@ -92,9 +97,15 @@ pub struct RawConfig {
     /// See [`NodeConfig::rebuild_index`].
     #[serde(default)]
     pub rebuild_index: bool,
+    /// See [`NodeConfig::page`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<SocketAddr>,
     /// See [`NodeConfig::swarm_listen`].
     #[serde(default)]
     pub swarm_listen: Vec<SocketAddr>,
+    /// See [`NodeConfig::terms`].
+    #[serde(default)]
+    pub terms: Terms,
     /// See [`NodeConfig::party`].
     pub party: Party,
     /// See [`NodeConfig::gateways`].
@@ -165,6 +176,8 @@ impl NodeConfig {
             segment_bytes_max: Some(config.segment_bytes_max),
             workers: Some(config.workers),
             rebuild_index: config.rebuild_index,
+            page: config.page,
+            terms: config.terms,
             swarm_listen: config.swarm_listen,
             party: config.party,
             gateways: config.gateways,
@@ -216,6 +229,9 @@ impl TryFrom<RawConfig> for NodeConfig {
                 "at least 62 days: the statement of a month needs its receipts",
             );
         }
+        if let Some(page) = raw.page.filter(|page| !page.ip().is_loopback()) {
+            return wrong("page", page.to_string(), "a loopback address: it asks nobody who they are");
+        }
         if raw.gateways.is_empty() {
             return wrong("gateways", "empty".to_owned(), "at least one gateway, or nobody may store anything");
         }
@@ -234,6 +250,8 @@ impl TryFrom<RawConfig> for NodeConfig {
             workers,
             rebuild_index: raw.rebuild_index,
             upkeep: raw.upkeep,
+            page: raw.page,
+            terms: raw.terms,
         };
         config.enrolled_gateways()?;
         Ok(config)
@@ -293,6 +311,7 @@ mod tests {
             ("[party]", "[upkeep]\nhigh_water_percent = 100\n[party]"),
             ("[party]", "[upkeep]\nevidence_days = 1\n[party]"),
             ("[party]", "[upkeep]\nscrub_day = 1\n[party]"),
+            ("[party]", "page = \"192.0.2.1:7480\"\n[party]"),
         ] {
             assert!(text().contains(good));
             assert!(NodeConfig::from_toml(&text().replace(good, bad)).is_err(), "{bad}");

@@ -12,6 +12,7 @@ use domicile_swarm::{Swarm, SwarmConfig, SwarmError};
 use domicile_types::{NodeId, UnixMillis};
 use tokio::task::JoinHandle;
 
+use crate::accounting::book::Book;
 use crate::admission::{Gateways, GatewaysError};
 use crate::binding;
 use crate::clock::system_clock;
@@ -22,10 +23,12 @@ use crate::http;
 use crate::identity::{IdentityError, load_or_create};
 use crate::identity_tls::{EnrolledPeers, TlsIdentityError, server_config};
 use crate::ledger::Ledger;
+use crate::local;
 use crate::node::{Node, NodeParts, Persona};
+use crate::notices::Notices;
 use crate::repair::{ClientError, PeerClient};
 use crate::run_marker::{begin_run, end_run};
-use crate::store::{OpenError, Opened, StoreConfig};
+use crate::store::{OpenError, Opened, ShardStore, StoreConfig};
 
 /// How often counters are saved and the database is synced.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -81,6 +84,7 @@ pub struct RunningNode {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     housekeeping: JoinHandle<()>,
+    page: Option<(ServerHandle, SocketAddr)>,
     node: Arc<Node>,
     database: Arc<Database>,
     health: Arc<Health>,
@@ -114,19 +118,27 @@ pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, Node
     let not_before = tickets_not_before(&config.data_dir, &database, &health, rebuilt, clock())?;
     let gateways = Gateways::new(config.enrolled_gateways()?, not_before)?;
     let ledger = Ledger::open(Arc::clone(&database), &gateways, Arc::clone(&health))?;
+    let (book, notices) = (Book::new(Arc::clone(&database)), Notices::new(Arc::clone(&database)));
     let enrolled = EnrolledPeers::new(config.gateways.iter().map(|gateway| gateway.id));
     let tls = server_config(&key)?;
     let outbound = Some(config.listen.ip()).filter(|ip| !ip.is_unspecified());
     let peers = PeerClient::new(&key, outbound)?;
+    if rebuilt {
+        for (gateway, _) in gateways.iter() {
+            book.begin_with(gateway, clock(), held(&store, &gateway)?)?;
+        }
+    }
     let swarm = start_swarm(&config, &key)?;
-    let persona = Persona { place: config.place, operator: config.operator, party: config.party };
+    let persona = Persona { place: config.place, operator: config.operator, party: config.party, terms: config.terms };
     let upkeep_clock = Arc::clone(&clock);
-    let node = Arc::new(Node::new(NodeParts { key, persona, store, ledger, gateways, enrolled, clock, peers }));
+    let node =
+        Arc::new(Node::new(NodeParts { key, persona, store, ledger, book, notices, gateways, enrolled, clock, peers }));
 
     let listen = |source| NodeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let server = http::serve(Arc::clone(&node), listener, tls, config.workers).map_err(NodeError::Server)?;
+    let page = serve_page(&node, config.page)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
     let upkeep = node.upkeep(config.upkeep, config.segment_bytes_max, Arc::clone(&database), upkeep_clock);
@@ -142,7 +154,7 @@ pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, Node
     });
     let place = config.place;
     tracing::info!(node = %id, %address, %place, data_dir = %config.data_dir.display(), "node is serving");
-    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, node, database, health })
+    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, page, node, database, health })
 }
 
 impl RunningNode {
@@ -164,9 +176,18 @@ impl RunningNode {
         self.swarm.as_ref().map(Swarm::listen_addresses).unwrap_or_default()
     }
 
+    /// Where its operator's page is, if it has one.
+    #[must_use]
+    pub fn page(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(|(_, address)| *address)
+    }
+
     /// Finishes the requests that run, writes everything down, and ends.
     pub async fn stop(self) -> Result<(), NodeError> {
         self.server.stop(true).await;
+        if let Some((page, _)) = &self.page {
+            page.stop(false).await;
+        }
         self.housekeeping.abort();
         if let Some(swarm) = &self.swarm {
             swarm.shutdown().await;
@@ -182,6 +203,29 @@ impl RunningNode {
         }
         self.serving.await.unwrap_or(Ok(())).map_err(NodeError::Server)
     }
+}
+
+/// The length of everything held for `gateway`, and since when.
+fn held(store: &ShardStore, gateway: &NodeId) -> Result<Vec<(u64, UnixMillis)>, DatabaseError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.holdings(gateway, after)?;
+        all.extend(page.holdings.iter().map(|holding| (holding.bytes, holding.since)));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn serve_page(node: &Arc<Node>, page: Option<SocketAddr>) -> Result<Option<(ServerHandle, SocketAddr)>, NodeError> {
+    let Some(address) = page else { return Ok(None) };
+    let (server, bound) =
+        local::serve(Arc::clone(node), address).map_err(|source| NodeError::Listen { address, source })?;
+    let handle = server.handle();
+    tokio::spawn(server);
+    tracing::info!(page = %format!("http://{bound}/"), "the operator's page is served");
+    Ok(Some((handle, bound)))
 }
 
 /// What a node does without being asked.

@@ -9,6 +9,7 @@
 //! The way of a request: `http` reads it, `node` leads it, [`admission`] judges its ticket, `ledger` charges and keeps the
 //! ticket, [`store`] does the work, and a signed receipt goes back.
 
+pub mod accounting;
 pub mod admission;
 mod binding;
 mod clock;
@@ -20,7 +21,9 @@ mod http;
 mod identity;
 pub mod identity_tls;
 mod ledger;
+mod local;
 mod node;
+mod notices;
 pub mod proof;
 mod repair;
 mod run_marker;
@@ -32,6 +35,7 @@ pub use crate::config::{ConfigError, GatewayPeer, NodeConfig, RawConfig, SwarmPe
 pub use crate::daemon::{NodeError, NodeFileError, RunningNode, run, run_file, start};
 pub use crate::database::DatabaseError;
 pub use crate::identity::{IDENTITY_FILE, IdentityError, load_or_create};
+pub use crate::local::{GatewayView, LOCAL_STATUS_PATH, LocalView};
 pub use crate::node::SOFTWARE;
 pub use crate::repair::ClientError;
 pub use crate::upkeep::UpkeepConfig;

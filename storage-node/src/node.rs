@@ -1,5 +1,6 @@
 //! The node itself, without its sockets: what a put, a get, a challenge and a delete do, from ticket to receipt.
 
+mod accounts;
 mod refusals;
 mod repairs;
 mod told;
@@ -16,13 +17,16 @@ use domicile_node_protocol::{
 use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::accounting::Terms;
+use crate::accounting::book::Book;
 use crate::admission::{Covered, Gateways, Verb, Wish, cover, leaf_of, present};
 use crate::database::Database;
 use crate::identity_tls::EnrolledPeers;
 use crate::ledger::{Charge, Ledger};
+use crate::notices::Notices;
 use crate::proof::slice_range;
 use crate::repair::PeerClient;
-use crate::store::{Errand, PutError, ShardStore, VerifiedShard};
+use crate::store::{Errand, Found, PutError, ShardStore, VerifiedShard};
 use crate::upkeep::{Upkeep, UpkeepConfig};
 
 use self::refusals::{of_charge_error, of_delete_error, of_put_error, of_read_error, unavailable};
@@ -48,6 +52,7 @@ pub(crate) struct Persona {
     pub(crate) place: Place,
     pub(crate) operator: OperatorId,
     pub(crate) party: Party,
+    pub(crate) terms: Terms,
 }
 
 /// A node without its sockets.
@@ -56,6 +61,8 @@ pub(crate) struct Node {
     persona: Persona,
     store: Arc<ShardStore>,
     ledger: Arc<Ledger>,
+    book: Book,
+    notices: Notices,
     gateways: Gateways,
     enrolled: Arc<EnrolledPeers>,
     clock: Clock,
@@ -73,6 +80,8 @@ pub(crate) struct NodeParts {
     pub(crate) persona: Persona,
     pub(crate) store: ShardStore,
     pub(crate) ledger: Ledger,
+    pub(crate) book: Book,
+    pub(crate) notices: Notices,
     pub(crate) gateways: Gateways,
     pub(crate) enrolled: Arc<EnrolledPeers>,
     pub(crate) clock: Clock,
@@ -178,13 +187,15 @@ impl From<Refusal> for GetRefusal {
 
 impl Node {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { key, persona, store, ledger, gateways, enrolled, clock, peers } = parts;
+        let NodeParts { key, persona, store, ledger, book, notices, gateways, enrolled, clock, peers } = parts;
         let started = clock();
         Self {
             key,
             persona,
             store: Arc::new(store),
             ledger: Arc::new(ledger),
+            book,
+            notices,
             gateways,
             enrolled,
             clock,
@@ -224,13 +235,16 @@ impl Node {
         shard: VerifiedShard,
     ) -> Result<SignedReceipt, Refusal> {
         let bytes = u64::from(shard.bytes());
+        let Admitted { cid, data, .. } = &incoming.admitted;
+        // What is here already under the same data id is kept once, so it is accounted for once.
+        let again = matches!(self.store.find(cid, data), Ok(Found::Here { .. }));
         incoming.stage = Stage::Storing;
         if let Err(error) = self.store.put(shard, self.errand(&incoming.admitted)).await {
             incoming.refused();
             return Err(of_put_error(&error));
         }
         self.ledger.counters.stored.add(bytes);
-        self.receipt(ReceiptVerb::Stored, &incoming.admitted, bytes)
+        self.receipt(ReceiptVerb::Stored, &incoming.admitted, bytes, !again)
     }
 
     /// Reads a shard, or a range of it. The ticket is charged before the disk is asked.
@@ -258,7 +272,7 @@ impl Node {
         let bytes = read.await.map_err(|error| unavailable(&error))?.map_err(|error| of_read_error(&error))?;
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.ledger.counters.served.add(count);
-        let receipt = self.receipt(ReceiptVerb::Served, &admitted, count)?;
+        let receipt = self.receipt(ReceiptVerb::Served, &admitted, count, true)?;
         Ok(Served { bytes, part: part.map(|range| (range, length)), receipt })
     }
 
@@ -288,7 +302,7 @@ impl Node {
         });
         let slice = proof.await.map_err(|error| unavailable(&error))?.map_err(|error| of_read_error(&error))?;
         self.ledger.counters.proved.add(bytes);
-        let receipt = self.receipt(ReceiptVerb::Proved, &admitted, bytes)?;
+        let receipt = self.receipt(ReceiptVerb::Proved, &admitted, bytes, true)?;
         Ok(Proved { slice, receipt })
     }
 
@@ -301,7 +315,7 @@ impl Node {
         let errand = self.errand(&admitted);
         let bytes = self.store.delete(admitted.cid, errand).await.map_err(|error| of_delete_error(&error))?;
         self.ledger.counters.deleted.add(bytes);
-        self.receipt(ReceiptVerb::Deleted, &admitted, bytes)
+        self.receipt(ReceiptVerb::Deleted, &admitted, bytes, true)
     }
 
     /// What looks after what this node keeps.
@@ -340,7 +354,8 @@ impl Node {
 
     /// Writes down what is not written at once.
     pub(crate) fn save_counters(&self) {
-        if let Err(error) = self.ledger.counters.save(self.enrolled.refused()) {
+        let counted = self.ledger.counters.save(self.enrolled.refused()).and_then(|()| self.book.save());
+        if let Err(error) = counted {
             tracing::error!(%error, "cannot write the counters down");
         }
     }
@@ -392,7 +407,14 @@ impl Node {
         Errand { data: *data, ticket: leaf_of(ticket), gateway: *gateway, now: (self.clock)() }
     }
 
-    fn receipt(&self, verb: ReceiptVerb, admitted: &Admitted, bytes: u64) -> Result<SignedReceipt, Refusal> {
+    /// Signs, keeps, and where it is of account counts, what was done.
+    fn receipt(
+        &self,
+        verb: ReceiptVerb,
+        admitted: &Admitted,
+        bytes: u64,
+        of_account: bool,
+    ) -> Result<SignedReceipt, Refusal> {
         let receipt = Receipt {
             v: Receipt::VERSION,
             verb,
@@ -406,6 +428,13 @@ impl Node {
         let signed = SignedReceipt::sign(&receipt, &self.key);
         if verb != ReceiptVerb::Served {
             self.ledger.keep_receipt(&receipt, &signed).map_err(|error| unavailable(&error))?;
+        }
+        if of_account && let Err(error) = self.book.note(admitted.gateway, &receipt) {
+            // A node whose disk takes no writes still serves; what it is owed for that is its own loss.
+            match verb {
+                ReceiptVerb::Stored | ReceiptVerb::Deleted => return Err(unavailable(&error)),
+                ReceiptVerb::Served | ReceiptVerb::Proved => tracing::error!(%error, "cannot account for a request"),
+            }
         }
         Ok(signed)
     }

@@ -31,7 +31,12 @@ pub(crate) const BUILD: [Need; 2] = [
 ];
 
 /// To run real clients against what was built.
-pub(crate) const CLIENTS: [Need; 2] = [
+pub(crate) const CLIENTS: [Need; 3] = [
+    Need {
+        what: "Chromium, for the operator's page",
+        package: "chromium",
+        is_there: || starts("chromium", &["--version"]) || starts("chromium-browser", &["--version"]),
+    },
     Need { what: "curl", package: "curl", is_there: || starts("curl", &["--version"]) },
     Need { what: "Python 3", package: "python3", is_there: || starts("python3", &["--version"]) },
 ];

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use domicile_types::NodeId;
+use domicile_storage_node::accounting::Month;
+use domicile_types::{NodeId, OperatorId};
 
 use super::auth::Bearer;
-use super::views::{FleetView, InvitationView, InviteBody, NodeRecordView, OperatorView, Recorded, RejectBody};
+use super::views::{
+    FleetView, InvitationView, InviteBody, NodeRecordView, OperatorView, Recorded, RejectBody, StatementsView,
+};
 use super::{AdminError, with_causes};
 use crate::config::Role;
 use crate::fleet::entities::Entity;
 use crate::fleet::joining::{JoinError, REQUEST_BYTES_MAX};
+use crate::fleet::statement::to_csv;
 use crate::objects::{Gateway, JoinRefusal, NewInvitation, NodeChange};
 
 type Answer = Result<HttpResponse, AdminError>;
@@ -50,6 +54,42 @@ pub(super) async fn records(request: HttpRequest, gateway: web::Data<Gateway>) -
         requests: records.requests.values().cloned().collect(),
         invitations: records.invitations.values().cloned().collect(),
     }))
+}
+
+/// What of a month is asked for.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatementQuery {
+    operator: Option<OperatorId>,
+    #[serde(default)]
+    format: StatementFormat,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StatementFormat {
+    #[default]
+    Json,
+    Csv,
+}
+
+/// `GET /v1/fleet/statements/{month}?operator=O&format=csv`
+pub(super) async fn statements(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    month: web::Path<Month>,
+    query: web::Query<StatementQuery>,
+) -> Answer {
+    Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;
+    let rows = gateway.statements(*month, query.operator.as_ref()).await?;
+    let terms = gateway.config.terms.clone();
+    match query.format {
+        StatementFormat::Json => Ok(HttpResponse::Ok().json(StatementsView { terms, nodes: rows })),
+        StatementFormat::Csv => {
+            let csv = to_csv(&rows, &terms.currency).map_err(AdminError::internal)?;
+            Ok(HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(csv))
+        }
+    }
 }
 
 /// `POST /v1/fleet/join`: no token; the invitation is what counts.

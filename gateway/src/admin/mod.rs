@@ -36,6 +36,7 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/health", web::get().to(nodes::health))
             .route("/v1/nodes", web::get().to(nodes::list))
             .route("/v1/fleet", web::get().to(fleet::records))
+            .route("/v1/fleet/statements/{month}", web::get().to(fleet::statements))
             .route("/v1/fleet/join", web::post().to(fleet::join))
             .route("/v1/fleet/invitations", web::post().to(fleet::invite))
             .route("/v1/fleet/invitations/{id}", web::delete().to(fleet::withdraw))

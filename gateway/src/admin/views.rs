@@ -445,3 +445,12 @@ pub struct Recorded {
     /// Operators whose nodes are judged by it from now on.
     pub operators: Vec<OperatorId>,
 }
+
+/// A month's statements of account.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StatementsView {
+    /// What is paid.
+    pub terms: domicile_storage_node::accounting::Terms,
+    /// A row for each node, in the order of operators.
+    pub nodes: Vec<crate::fleet::statement::Reconciled>,
+}

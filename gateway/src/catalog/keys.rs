@@ -34,6 +34,8 @@
 //! jl                                    packs in force
 //! ke                                    how often the fleet's records have changed
 //! kr kind id                            record of the fleet: entity, operator, enrolment, request, invitation
+//! ks node month                         sums of a node's month
+//! kt node month                         the node's signed statement of a month that is over
 //! l name                                lease (see `state`)
 //! y name                                where a walk over all buckets stands
 //! js node                               how a node stands
@@ -98,6 +100,19 @@ pub(super) const FLEET_EPOCH: &[u8] = b"ke";
 
 pub(super) fn fleet_record(kind: u8, id: &str) -> Vec<u8> {
     row(b'k', &[b"r", &[kind], id.as_bytes()])
+}
+
+/// The sums of a node's months, in their order.
+pub(super) fn accounts(node: &NodeId) -> Vec<u8> {
+    row(b'k', &[b"s", node.public_key()])
+}
+
+pub(super) fn account(node: &NodeId, month: &str) -> Vec<u8> {
+    row(b'k', &[b"s", node.public_key(), month.as_bytes()])
+}
+
+pub(super) fn statement(node: &NodeId, month: &str) -> Vec<u8> {
+    row(b'k', &[b"t", node.public_key(), month.as_bytes()])
 }
 
 pub(super) fn bucket(name: &BucketName) -> Vec<u8> {

@@ -27,6 +27,7 @@
 //! parts (at most 10,000, some 600 to a row), never their pages, and garbage is a row that *refers* to parts or pages, which
 //! the sweeper unfolds in transactions of bounded size ([`Catalog::next_sweeps`]).
 
+mod account_rows;
 mod acl;
 mod bucket;
 mod bucket_versioning;

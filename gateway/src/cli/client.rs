@@ -54,6 +54,11 @@ impl Admin {
         Ok(self.send(self.http.get(self.address(path)).query(query)).await?.json().await?)
     }
 
+    /// GET, and the text that came.
+    pub(super) async fn text(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<String> {
+        Ok(self.send(self.http.get(self.address(path)).query(query)).await?.text().await?)
+    }
+
     /// POST with a JSON body, and the JSON that came.
     pub(super) async fn post<B: serde::Serialize, T: DeserializeOwned>(
         &self,

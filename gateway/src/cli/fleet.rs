@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
+use domicile_storage_node::accounting::Month;
 use domicile_types::{NodeId, OperatorId, Place, UnixMillis};
 
 use super::client::Admin;
 use super::{AdminArgs, table};
-use crate::admin::views::{FleetView, InvitationView, InviteBody, Recorded, RejectBody};
+use crate::admin::views::{FleetView, InvitationView, InviteBody, Recorded, RejectBody, StatementsView};
 use crate::fleet::entities::Entity;
 use crate::objects::NodeChange;
 
@@ -75,6 +76,17 @@ pub(super) enum FleetCommand {
         /// Which node.
         node: NodeId,
     },
+    /// A month's statements of account: what nodes kept and served, as this gateway and they themselves count it.
+    Statement {
+        /// The month in UTC, such as 2026-11.
+        month: Month,
+        /// Of one operator alone.
+        #[arg(long)]
+        operator: Option<OperatorId>,
+        /// Prints CSV.
+        #[arg(long)]
+        csv: bool,
+    },
     /// Lists operators with who controls them.
     Operators,
     /// Lists legal entities with their owners.
@@ -136,6 +148,20 @@ pub(super) async fn run(command: FleetCommand, args: &AdminArgs) -> anyhow::Resu
         FleetCommand::Undrain { node } => super::repair::undrain(node, args).await?,
         FleetCommand::Change { node, place, site, swarm } => {
             admin.change(&format!("/v1/fleet/nodes/{node}"), &NodeChange { place, site, swarm }).await?;
+        }
+        FleetCommand::Statement { month, operator, csv } => {
+            let mut query: Vec<(&str, String)> = operator.iter().map(|o| ("operator", o.to_string())).collect();
+            let path = format!("/v1/fleet/statements/{month}");
+            if csv {
+                query.push(("format", "csv".to_owned()));
+                print!("{}", admin.text(&path, &query).await?);
+                return Ok(());
+            }
+            let view: StatementsView = admin.get(&path, &query).await?;
+            if args.json {
+                return table::json(&view);
+            }
+            statement(&view);
         }
         command => {
             let fleet: FleetView = admin.get("/v1/fleet", &[]).await?;
@@ -204,6 +230,28 @@ fn show(command: FleetCommand, fleet: &FleetView, json: bool) -> anyhow::Result<
             Ok(())
         }
     }
+}
+
+fn statement(view: &StatementsView) {
+    let row = |row: &crate::fleet::statement::Reconciled| {
+        let money = |micros: u64| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        vec![
+            row.operator.to_string(),
+            row.ours.byte_hours.to_string(),
+            row.theirs.as_ref().map_or_else(|| "-".to_owned(), |theirs| theirs.byte_hours.to_string()),
+            row.ours.served_bytes.to_string(),
+            row.failures.to_string(),
+            money(row.owed.withheld_micros),
+            money(row.owed.payable_micros),
+            if row.differences.is_empty() { "agree".to_owned() } else { row.differences.join("; ") },
+            row.node.to_string(),
+        ]
+    };
+    let rows: Vec<_> = view.nodes.iter().map(row).collect();
+    let payable = format!("PAYABLE {}", view.terms.currency);
+    let head =
+        ["OPERATOR", "BYTE-HOURS", "BY NODE", "SERVED", "FAILED", "WITHHELD", payable.as_str(), "BOTH SIDES", "NODE"];
+    table::print(&head, &rows);
 }
 
 fn entity(file: &Path) -> anyhow::Result<Entity> {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use domicile_storage_node::{GatewayPeer, NodeConfig, UpkeepConfig};
+use domicile_storage_node::accounting::Terms;
+use domicile_storage_node::{GatewayPeer, LOCAL_STATUS_PATH, LocalView, NodeConfig, UpkeepConfig};
+use domicile_types::UnixMillis;
 
 use super::client::http_client;
 use crate::admin::views::Failure;
@@ -20,6 +22,15 @@ pub(super) enum NodeCommand {
     /// Asks a gateway to take this machine's node on its roster, and writes the node's configuration. The node's key is
     /// made here and never leaves. Ask again to hear whether it was approved.
     Join(JoinArgs),
+    /// Shows how the node on this machine stands: space, earnings so far, audits, evidence of its place, what is asked of it.
+    Status {
+        /// Its configuration, in TOML.
+        #[arg(long)]
+        config: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -41,6 +52,9 @@ pub(super) struct JoinArgs {
     /// Where its control plane listens.
     #[arg(long)]
     swarm: SocketAddr,
+    /// Where its page and its metrics are to be, on loopback.
+    #[arg(long, default_value = "127.0.0.1:7480")]
+    page: SocketAddr,
     /// Where to write the configuration; without: node.toml in the data directory.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -49,6 +63,7 @@ pub(super) struct JoinArgs {
 pub(super) async fn run(command: NodeCommand) -> anyhow::Result<()> {
     match command {
         NodeCommand::Join(args) => join(&args).await,
+        NodeCommand::Status { config, json } => status(&config, json).await,
     }
 }
 
@@ -61,13 +76,14 @@ async fn join(args: &JoinArgs) -> anyhow::Result<()> {
     application.swarm = application.swarm.or(Some(args.swarm));
     let file = args.config.clone().unwrap_or_else(|| args.data_dir.join(CONFIG_FILE));
     // What cannot be run by is found before anything is sent.
-    let config = config(args, &invitation, &application, &file)?.to_toml()?;
+    let mut config = config(args, &invitation, &application, &file)?;
     let key = domicile_storage_node::load_or_create(&args.data_dir, &Clock.random())?;
     let joined = ask(&invitation, &invitation.request(&key, application, Clock.now()), &key.id()).await?;
     if joined.state == "rejected" {
         bail!("the gateway turned this node down: {}", joined.reason.unwrap_or_default());
     }
-    write(&file, &config)?;
+    config.terms = joined.terms;
+    write(&file, &config.to_toml()?)?;
     println!("{} {}", joined.node, joined.state);
     eprintln!("run it: domicile node --config {}", file.display());
     Ok(())
@@ -125,6 +141,8 @@ fn config(args: &JoinArgs, invitation: &Invitation, said: &Application, file: &P
         workers: NodeConfig::WORKERS_DEFAULT,
         rebuild_index: false,
         upkeep: UpkeepConfig::default(),
+        page: Some(args.page),
+        terms: Terms::default(),
     };
     // Written down and read again, it passes every check that starting will make.
     Ok(NodeConfig::from_toml(&config.to_toml()?)?)
@@ -135,4 +153,78 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let unfinished = file.with_extension("toml.new");
     let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, file));
     written.with_context(|| format!("{} cannot be written", file.display()))
+}
+
+async fn status(file: &Path, json: bool) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let config = NodeConfig::from_toml(&text).with_context(|| format!("in {}", file.display()))?;
+    let page = config.page.context("the node has no page: add page = \"127.0.0.1:7480\" to its configuration")?;
+    let url = format!("http://{page}{LOCAL_STATUS_PATH}");
+    let response = http_client()?.get(&url).send().await;
+    let response = response.with_context(|| format!("no node answers at {page}: is it running?"))?;
+    let view: LocalView = response.error_for_status()?.json().await.context("the answer is not a node's status")?;
+    if json {
+        return super::table::json(&view);
+    }
+    print!("{}", told(&view));
+    Ok(())
+}
+
+/// The status as a person reads it.
+fn told(view: &LocalView) -> String {
+    let status = &view.status;
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let money =
+        |micros: u64| format!("{}.{:02} {}", micros / 1_000_000, micros % 1_000_000 / 10_000, view.terms.currency);
+    let mut lines = vec![
+        format!("node {} of {} in {}", status.node, status.operator, status.place),
+        format!(
+            "space: {} of {} taken, {} free",
+            mib(status.used_bytes),
+            mib(status.capacity_bytes),
+            mib(status.free_bytes)
+        ),
+        format!("shards: {}, of which damaged: {}", status.shards, status.corrupt_shards),
+        format!("requests refused: {}", status.refused.values().sum::<u64>()),
+    ];
+    for gateway in &view.gateways {
+        lines.push(format!("gateway {}", gateway.gateway));
+        let (account, owed) = (&gateway.account, &gateway.owed);
+        lines.push(format!(
+            "  {}: {} byte-hours, {} served, {} challenges met; earned so far: {}, withheld: {}",
+            account.month,
+            account.byte_hours,
+            mib(account.served_bytes),
+            account.proofs,
+            money(owed.payable_micros),
+            money(owed.withheld_micros)
+        ));
+        let Some(notice) = &gateway.notice else {
+            lines.push("  it has not said yet how this node stands with it".to_owned());
+            continue;
+        };
+        let reasons =
+            if notice.reasons.is_empty() { String::new() } else { format!(" ({})", notice.reasons.join(", ")) };
+        lines.push(format!(
+            "  standing: {}{reasons}, score {} of 10000, evidence of place {}: grade {}",
+            notice.state,
+            notice.score_basis_points,
+            notice.place,
+            notice.evidence.number()
+        ));
+        for line in &notice.evidence_lines {
+            let against = if line.contradicts { " CONTRADICTS" } else { "" };
+            lines.push(format!("  evidence: {}: {}{against}", line.kind, line.says));
+        }
+        for failed in &notice.failures {
+            lines.push(format!("  missed challenge: {} {} at {}", failed.reason, failed.shard, date(failed.time)));
+        }
+        lines.extend(notice.asks.iter().map(|ask| format!("  asked of you: {ask}")));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn date(time: UnixMillis) -> String {
+    crate::fleet::entities::Day::of(time).to_string()
 }

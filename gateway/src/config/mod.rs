@@ -11,6 +11,7 @@ mod webhook;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use domicile_storage_node::accounting::Terms;
 use domicile_types::{
     CodeProfile, ControllerId, EvidenceGrade, NodeId, OperatorId, PackId, ParseError, Party, Place, RegionName,
     TenantId,
@@ -75,6 +76,10 @@ pub struct Config {
     pub standing: StandingSettings,
     /// What repairs are promised by.
     pub repair: RepairSettings,
+    /// What operators are paid.
+    pub terms: Terms,
+    /// How far the accounts of gateway and node may lie apart without being told of, in hundredths of a percent.
+    pub reconcile_tolerance_basis_points: u16,
 }
 
 /// Who owns an object, and whether access control lists count.

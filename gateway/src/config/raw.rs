@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use domicile_storage_node::accounting::Terms;
 use domicile_types::{
     CodeProfile, ControllerId, EvidenceGrade, NodeId, OperatorId, PackId, Party, Place, RegionName, TenantId,
 };
@@ -56,6 +57,12 @@ pub struct RawConfig {
     /// Limits.
     #[serde(default, skip_serializing)]
     pub limits: Limits,
+    /// `[terms]`
+    #[serde(default)]
+    pub terms: Terms,
+    /// How far accounts may lie apart.
+    #[serde(default = "one_percent")]
+    pub reconcile_tolerance_basis_points: u16,
     /// `[lifecycle]`
     #[serde(default)]
     pub lifecycle: Lifecycle,
@@ -86,6 +93,10 @@ pub struct RawConfig {
     /// `[[node]]`
     #[serde(default, rename = "node")]
     pub nodes: Vec<RawNode>,
+}
+
+const fn one_percent() -> u16 {
+    100
 }
 
 const fn five_minutes() -> u64 {
@@ -262,6 +273,8 @@ impl RawConfig {
             lifecycle: self.lifecycle,
             repair: self.repair,
             standing: self.standing,
+            terms: self.terms,
+            reconcile_tolerance_basis_points: self.reconcile_tolerance_basis_points,
             name: self.name,
             regions,
         })

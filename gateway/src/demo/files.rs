@@ -9,6 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use domicile_storage_node::accounting::Terms;
 use domicile_storage_node::{GatewayPeer, NodeConfig, UpkeepConfig};
 use domicile_types::{EvidenceGrade, IdentityKey};
 
@@ -27,6 +28,11 @@ use crate::open::log_origin;
 /// Bytes that every node offers, and the length of its segment files.
 const NODE_CAPACITY_BYTES: u64 = 8 << 30;
 const NODE_SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// What the demo's operators are paid: 4 EUR a month for a TiB kept, 2 for a TiB served.
+fn terms() -> Terms {
+    Terms { micros_per_tib_hour: 5_479, micros_per_tib_served: 2_000_000, ..Terms::default() }
+}
+
 /// Threads of a node's data plane: twenty nodes share this machine.
 const NODE_WORKERS: usize = 1;
 /// Named keys for SSE-KMS.
@@ -179,6 +185,8 @@ fn node_config(node: &Node, planned: &NodePlan, plan: &Plan, manifest: &Manifest
         workers: NODE_WORKERS,
         rebuild_index: false,
         upkeep: UpkeepConfig::default(),
+        page: Some(planned.page()),
+        terms: terms(),
     };
     Ok(config)
 }
@@ -226,6 +234,8 @@ fn gateway_config(
         policies_dir: PathBuf::new(),
         location_databases: Vec::new(),
         trusted_proxies: Vec::new(),
+        terms: terms(),
+        reconcile_tolerance_basis_points: 100,
         default_region: planned.default_region.clone(),
         // A demo shows everything, access control lists among it; a gateway of one's own has none unless told so.
         object_ownership: ObjectOwnership::ObjectWriter,

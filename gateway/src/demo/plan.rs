@@ -11,6 +11,8 @@ use crate::config::Lifecycle;
 const NODE_DATA_PORT: u16 = 7400;
 /// Port of a node's control plane, on its own address.
 const NODE_SWARM_PORT: u16 = 7401;
+/// Port of a node's page, on its own address.
+const NODE_PAGE_PORT: u16 = 7480;
 /// Where the demo itself can be told to stop and start processes.
 const CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 
@@ -99,6 +101,12 @@ impl NodePlan {
     #[must_use]
     pub const fn data_plane(&self) -> SocketAddr {
         SocketAddr::new(IpAddr::V4(self.address), NODE_DATA_PORT)
+    }
+
+    /// Where its operator's page is.
+    #[must_use]
+    pub const fn page(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(self.address), NODE_PAGE_PORT)
     }
 
     /// Where its control plane listens.

@@ -7,19 +7,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use domicile_node_protocol::SHARD_BYTES_MAX;
 use domicile_node_protocol::{
-    ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, HOLDINGS_PATH, Holdings, KeptTickets, NodeStatus,
-    RECEIPT_HEADER, REFUSAL_BYTES_MAX, REPAIRS_PATH, Receipt, ReceiptError, ReceiptVerb, Refusal, RefusalCode,
-    RepairDone, RepairJob, ResolvedRange, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt, TICKET_HEADER, TICKETS_PATH,
-    challenge_path, server_name, shard_path,
+    ByteRange, CHECKPOINTS_PATH, CheckpointsSeen, DATA_HEADER, HOLDINGS_PATH, Holdings, KeptTickets, NOTICES_PATH,
+    NodeStatus, Notice, RECEIPT_HEADER, REFUSAL_BYTES_MAX, REPAIRS_PATH, Receipt, ReceiptError, ReceiptVerb, Refusal,
+    RefusalCode, RepairDone, RepairJob, ResolvedRange, STATEMENTS_PATH, STATUS_BYTES_MAX, STATUS_PATH, SignedReceipt,
+    SignedStatement, TICKET_HEADER, TICKETS_PATH, challenge_path, server_name, shard_path,
 };
 use domicile_placement::Assignment;
+use domicile_storage_node::accounting::Month;
 use domicile_storage_node::identity_tls;
 use domicile_storage_node::proof::{SliceError, slice_range, verify_slice};
 use domicile_types::{IdentityKey, NodeId, ShardCid};
 use http::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 
-use super::{Directory, Ticketed};
+use super::{Directory, Tallies, Ticketed};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -86,6 +87,16 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Whether it is the node's fault that a challenge was not met: it answered, and proved nothing. One that cannot be reached
+    /// may be so through no fault of its own; its standing suffers, what it earned does not.
+    fn is_missed_challenge(&self) -> bool {
+        match self {
+            Self::BadProof { .. } | Self::BadReceipt { .. } => true,
+            Self::Refused { refusal, .. } => matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Corrupt),
+            _ => false,
+        }
+    }
+
     /// The node's own reason, where it gave one.
     #[must_use]
     pub const fn refusal(&self) -> Option<RefusalCode> {
@@ -101,6 +112,7 @@ impl NodeError {
 pub struct NodeClient {
     http: Client,
     directory: Arc<Directory>,
+    tallies: Arc<Tallies>,
     #[cfg(test)]
     wire: Option<Arc<dyn Wire>>,
 }
@@ -130,6 +142,7 @@ impl NodeClient {
             .build()?;
         Ok(Self {
             http,
+            tallies: Arc::new(Tallies::new(directory.clock())),
             directory,
             #[cfg(test)]
             wire: None,
@@ -154,7 +167,7 @@ impl NodeClient {
         let sent = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let request = self.request(node, Method::PUT, &shard_path(cid))?.headers(ticket_headers(ticketed)).body(bytes);
         let response = self.send(node, request).await?;
-        receipt(node, &response, |receipt| {
+        self.receipt(node, &response, |receipt| {
             receipt.verb == ReceiptVerb::Stored
                 && receipt.cid == *cid
                 && receipt.data == ticketed.data()
@@ -181,7 +194,10 @@ impl NodeClient {
             let what = format!("status {} with {:?} bytes", response.status(), response.content_length());
             return Err(NodeError::OutsideProtocol { node, what });
         }
-        response.bytes().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })
+        let bytes =
+            response.bytes().await.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })?;
+        self.tallies.served(node, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(bytes)
     }
 
     /// Challenges `node` to prove that it holds a shard of `shard_bytes`: the bytes of `range`, proved against the shard's name
@@ -195,11 +211,26 @@ impl NodeClient {
         shard_bytes: u64,
         range: ResolvedRange,
     ) -> Result<(Bytes, SignedReceipt), NodeError> {
+        let proved = self.prove(node, ticketed, cid, shard_bytes, range).await;
+        if proved.as_ref().is_err_and(NodeError::is_missed_challenge) {
+            self.tallies.failed(node);
+        }
+        proved
+    }
+
+    async fn prove(
+        &self,
+        node: NodeId,
+        ticketed: &Ticketed,
+        cid: &ShardCid,
+        shard_bytes: u64,
+        range: ResolvedRange,
+    ) -> Result<(Bytes, SignedReceipt), NodeError> {
         let request = self.request(node, Method::GET, &challenge_path(cid))?.headers(ticket_headers(ticketed));
         let request = request.header(http::header::RANGE, range.to_request().to_string());
         let response = self.send(node, request).await?;
         let carried = slice_range(range, shard_bytes).bytes();
-        let receipt = receipt(node, &response, |receipt| {
+        let receipt = self.receipt(node, &response, |receipt| {
             receipt.verb == ReceiptVerb::Proved
                 && receipt.cid == *cid
                 && receipt.data == ticketed.data()
@@ -231,10 +262,30 @@ impl NodeClient {
             Err(NodeError::Refused { refusal, .. }) if refusal.code == RefusalCode::NotFound => return Ok(None),
             response => response?,
         };
-        receipt(node, &response, |receipt| {
+        self.receipt(node, &response, |receipt| {
             receipt.verb == ReceiptVerb::Deleted && receipt.cid == *cid && receipt.data == ticketed.data()
         })
         .map(Some)
+    }
+
+    /// Tells the node's operator how it stands.
+    pub async fn notice(&self, node: NodeId, notice: &Notice) -> Result<(), NodeError> {
+        let request = self.request(node, Method::POST, NOTICES_PATH)?.json(notice);
+        self.send(node, request).await.map(drop)
+    }
+
+    /// The node's signed account of a month with this gateway. Nothing of it is believed yet.
+    pub async fn statement(&self, node: NodeId, month: Month) -> Result<SignedStatement, NodeError> {
+        let response = self.send(node, self.request(node, Method::GET, &format!("{STATEMENTS_PATH}{month}"))?).await?;
+        let body = read_capped(node, response, SignedStatement::BYTES_MAX).await?;
+        Ok(SignedStatement::from_wire(&String::from_utf8_lossy(&body)))
+    }
+
+    /// What nodes stored, served, deleted and proved since it was last written down. Receipts that come otherwise than as the
+    /// answer to a request of this client (a repair that a node did) are to be noted by who takes them.
+    #[must_use]
+    pub fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     /// The node's own counters.
@@ -284,6 +335,24 @@ impl NodeClient {
 
     async fn json<T: serde::de::DeserializeOwned>(&self, node: NodeId, path: &str) -> Result<T, NodeError> {
         parse(node, path, self.send(node, self.request(node, Method::GET, path)?).await?).await
+    }
+
+    /// The receipt of an answer, checked to be signed by `node` and to say what was asked, and counted.
+    fn receipt(
+        &self,
+        node: NodeId,
+        response: &Response,
+        says: impl FnOnce(&Receipt) -> bool,
+    ) -> Result<SignedReceipt, NodeError> {
+        let header = response.headers().get(RECEIPT_HEADER).and_then(|value| value.to_str().ok());
+        let signed = SignedReceipt::from_wire(header.unwrap_or_default());
+        let receipt = signed.verify(&node).map_err(|source| NodeError::BadReceipt { node, source })?;
+        if says(&receipt) {
+            self.tallies.note(&receipt);
+            Ok(signed)
+        } else {
+            Err(NodeError::OutsideProtocol { node, what: "a receipt for something else than was asked".to_owned() })
+        }
     }
 
     fn request(&self, node: NodeId, method: Method, path: &str) -> Result<RequestBuilder, NodeError> {
@@ -353,18 +422,6 @@ async fn read_capped(node: NodeId, mut response: Response, bytes_max: usize) -> 
             return Err(NodeError::OutsideProtocol { node, what: format!("an answer of over {bytes_max} bytes") });
         }
         body.extend_from_slice(&chunk);
-    }
-}
-
-/// The receipt of an answer, checked to be signed by `node` and to say what was asked.
-fn receipt(node: NodeId, response: &Response, says: impl FnOnce(&Receipt) -> bool) -> Result<SignedReceipt, NodeError> {
-    let header = response.headers().get(RECEIPT_HEADER).and_then(|value| value.to_str().ok());
-    let signed = SignedReceipt::from_wire(header.unwrap_or_default());
-    let receipt = signed.verify(&node).map_err(|source| NodeError::BadReceipt { node, source })?;
-    if says(&receipt) {
-        Ok(signed)
-    } else {
-        Err(NodeError::OutsideProtocol { node, what: "a receipt for something else than was asked".to_owned() })
     }
 }
 

@@ -117,6 +117,11 @@ impl Directory {
         Arc::clone(&self.enrolled.read())
     }
 
+    /// The clock that it goes by.
+    pub(crate) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Counts how often the enrolled nodes were replaced: what was placed or allowed by the former must be judged again.
     #[must_use]
     pub fn enrolments(&self) -> watch::Receiver<u64> {

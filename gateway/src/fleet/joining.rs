@@ -13,6 +13,7 @@
 use std::net::SocketAddr;
 
 use data_encoding::BASE64URL_NOPAD;
+use domicile_storage_node::accounting::Terms;
 use domicile_types::{IdentityKey, NodeId, OperatorId, Party, PartyId, Place, SignatureBytes, UnixMillis};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,9 @@ pub struct Joined {
     pub node: NodeId,
     /// `waiting`, `enrolled` or `rejected`.
     pub state: String,
+    /// What is paid.
+    #[serde(default)]
+    pub terms: Terms,
     /// Why, where it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -385,7 +389,7 @@ mod tests {
         let invitation = Invitation::parse(&format!(" {}\n", made.text())).unwrap();
         let (opened, join) = open(&body(&invitation, NOW)).unwrap();
         assert_eq!((opened, join.application.clone()), (claims(), application()));
-        let joined = Joined { node: join.node, state: "waiting".to_owned(), reason: None };
+        let joined = Joined { node: join.node, state: "waiting".to_owned(), terms: Terms::default(), reason: None };
         let answer = Sealed::answer(&join, &joined, &SEALING);
         assert_eq!(invitation.open_answer(&answer, &join.node), Ok(joined.clone()));
         let false_answer = Sealed::answer(&join, &joined, &[8; 32]);

@@ -15,6 +15,8 @@ pub mod membership;
 pub mod standing;
 #[cfg(test)]
 mod tests;
+pub mod statement;
+mod tallies;
 mod ticketed;
 mod warden;
 
@@ -23,5 +25,6 @@ pub(crate) use client::Wire;
 pub use client::{NodeClient, NodeError};
 pub use directory::{Directory, NodeStanding};
 pub use locating::Locating;
+pub use tallies::Tallies;
 pub use ticketed::Ticketed;
 pub use warden::{Warden, WardenError, watch};

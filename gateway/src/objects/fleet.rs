@@ -137,7 +137,8 @@ impl Gateway {
         let (claims, join) = Sealed::open(body, &self.identity, &sealing, now)?;
         let records = self.catalog.fleet().await.map_err(Error::from)?;
         let answer = |state: &str, reason: Option<String>| {
-            Sealed::answer(&join, &Joined { node: join.node, state: state.to_owned(), reason }, &sealing)
+            let terms = self.config.terms.clone();
+            Sealed::answer(&join, &Joined { node: join.node, state: state.to_owned(), terms, reason }, &sealing)
         };
         let invitation = records.invitations.get(&claims.id).ok_or(JoinRefusal::Withdrawn)?;
         if invitation.used_by.is_some_and(|node| node != join.node) {

@@ -3,6 +3,7 @@
 //! A request that is refused before its body was read has its body drained (a shard at the most), so that the connection
 //! stays usable and the peer reads the refusal instead of a reset.
 
+mod accounts;
 mod pages;
 mod peer;
 mod repairs;
@@ -18,8 +19,8 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use domicile_node_protocol::{
-    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, ProtocolVersions, REPAIRS_PATH, Refusal, RefusalCode,
-    SHARDS_PATH, STATUS_PATH, TICKETS_PATH,
+    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, NOTICES_PATH, ProtocolVersions, REPAIRS_PATH, Refusal, RefusalCode,
+    SHARDS_PATH, STATEMENTS_PATH, STATUS_PATH, TICKETS_PATH,
 };
 use domicile_types::ShardCid;
 use rustls::ServerConfig;
@@ -67,6 +68,8 @@ pub(crate) fn serve(
             .route(CHECKPOINTS_PATH, web::get().to(pages::checkpoints))
             .route(HOLDINGS_PATH, web::get().to(pages::holdings))
             .route(TICKETS_PATH, web::get().to(pages::tickets))
+            .route(&format!("{STATEMENTS_PATH}{{month}}"), web::get().to(accounts::statement))
+            .route(NOTICES_PATH, web::post().to(accounts::notice))
             .default_service(web::to(no_such_path))
     })
     .on_connect(move |connection, extensions| peer::remember(&node, &strangers, connection, extensions))

@@ -264,6 +264,8 @@ pub(crate) fn node_config(directory: &Path, gateways: &[&TestGateway]) -> NodeCo
         workers: 2,
         rebuild_index: false,
         upkeep: UpkeepConfig::default(),
+        page: None,
+        terms: domicile_storage_node::accounting::Terms::default(),
     }
 }
 

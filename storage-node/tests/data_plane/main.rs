@@ -1,5 +1,6 @@
 //! The data plane whole: real sockets, real TLS, a real database, a real audit log on the other side.
 
+mod accounts;
 mod challenges;
 mod fixture;
 mod killed;

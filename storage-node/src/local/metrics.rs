@@ -68,5 +68,6 @@ pub(super) fn encode(view: &LocalView) -> String {
     if let Err(error) = encode_text(&mut text, &registry) {
         tracing::error!(%error, "the metrics cannot be written");
     }
-    text
+    // Metrics without labels are written with an empty set of them, which not every scraper reads.
+    text.replace("{} ", " ")
 }

@@ -13,10 +13,10 @@ pub mod joining;
 mod locating;
 pub mod membership;
 pub mod standing;
-#[cfg(test)]
-mod tests;
 pub mod statement;
 mod tallies;
+#[cfg(test)]
+mod tests;
 mod ticketed;
 mod warden;
 

@@ -25,7 +25,7 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 
 /// The tour, in Python.
-const TOUR: [(&str, &[u8]); 11] = [
+const TOUR: [(&str, &[u8]); 12] = [
     (TOUR_FILE, include_bytes!("tour/tour.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
     ("copies.py", include_bytes!("tour/copies.py")),
@@ -33,6 +33,7 @@ const TOUR: [(&str, &[u8]); 11] = [
     ("ends.py", include_bytes!("tour/ends.py")),
     ("law.py", include_bytes!("tour/law.py")),
     ("evidence.py", include_bytes!("tour/evidence.py")),
+    ("operators.py", include_bytes!("tour/operators.py")),
     ("faults.py", include_bytes!("tour/faults.py")),
     ("repairs.py", include_bytes!("tour/repairs.py")),
     ("walk.py", include_bytes!("tour/walk.py")),

@@ -17,6 +17,7 @@ import ends
 import evidence
 import faults
 import law
+import operators
 import repairs
 import versions
 import walk
@@ -27,7 +28,7 @@ def steps():
     """Every step in its order: later ones use what earlier ones stored."""
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
-    objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS]
+    objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS, *operators.STEPS]
     return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, stale]
 
 

@@ -34,7 +34,11 @@ pub(super) async fn make_by(gateway: &Gateway, worker: NodeId, ticketed: &Ticket
         let receipt = told.receipt.as_deref().map(SignedReceipt::from_wire);
         let signed = receipt.and_then(|receipt| receipt.verify(&asked.node).ok());
         let holds = signed.is_some_and(|receipt| {
-            receipt.verb == ReceiptVerb::Stored && receipt.cid == asked.cid && receipt.data == order.data
+            let holds = receipt.verb == ReceiptVerb::Stored && receipt.cid == asked.cid && receipt.data == order.data;
+            if holds {
+                gateway.nodes.tallies().note(&receipt);
+            }
+            holds
         });
         if holds && told.shard == asked.shard {
             made.stored.push(asked.shard);

@@ -247,7 +247,9 @@ impl NodeClient {
         let request = self.request(node, Method::GET, &shard_path(cid))?.headers(ticket_headers(ticketed));
         let response = self.send(node, request).await?;
         let bytes_max = usize::try_from(SHARD_BYTES_MAX).unwrap_or(usize::MAX);
-        read_capped(node, response, bytes_max).await.map(Bytes::from)
+        let bytes = read_capped(node, response, bytes_max).await?;
+        self.tallies.served(node, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(Bytes::from(bytes))
     }
 
     /// Has a shard deleted; the receipt is the evidence. `Ok(None)`: the node does not hold it.

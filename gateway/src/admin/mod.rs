@@ -4,8 +4,8 @@
 
 mod audit;
 mod auth;
-mod fleet;
 pub(crate) mod deletion;
+mod fleet;
 mod identity;
 mod nodes;
 mod placement;

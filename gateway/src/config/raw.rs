@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::webhook::{self, RawWebhook};
 use super::{
-    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, RepairSettings, Role,
-    StandingSettings, TlsListen, Token,
+    Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, RepairSettings,
+    Role, StandingSettings, TlsListen, Token,
 };
 
 /// The file as it is written. See [`Config`] for what the fields mean.

@@ -19,8 +19,8 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use domicile_node_protocol::{
-    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, NOTICES_PATH, ProtocolVersions, REPAIRS_PATH, Refusal, RefusalCode,
-    SHARDS_PATH, STATEMENTS_PATH, STATUS_PATH, TICKETS_PATH,
+    CHALLENGES_PATH, CHECKPOINTS_PATH, HOLDINGS_PATH, NOTICES_PATH, ProtocolVersions, REPAIRS_PATH, Refusal,
+    RefusalCode, SHARDS_PATH, STATEMENTS_PATH, STATUS_PATH, TICKETS_PATH,
 };
 use domicile_types::ShardCid;
 use rustls::ServerConfig;

@@ -31,7 +31,8 @@ impl World {
         let pending = self.catalog.begin_part(self.stamp(), &self.bucket, &key(at), number, body).await?;
         let extent = extent(pending.extent(), size);
         let etag = format!("etag-{number}-{size}");
-        let commit = PartCommit { pages: pages(&extent), extent, etag, checksums: Vec::new(), judged: JudgingEpoch::default() };
+        let commit =
+            PartCommit { pages: pages(&extent), extent, etag, checksums: Vec::new(), judged: JudgingEpoch::default() };
         self.catalog.commit_part(self.stamp(), &pending, commit).await
     }
 

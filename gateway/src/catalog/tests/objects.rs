@@ -86,7 +86,13 @@ fn the_fullest_page_of_every_profile_is_stored_and_read_and_swept() {
             let shape = Extent { id: pending.extent(), bytes, segment_bytes, segments_per_page: per_page, profile };
             world.catalog.record_pages(&pending, vec![(0, page.clone())]).await.unwrap();
             let (object, conditions) = (new_object(bytes, "e"), Preconditions::default());
-            let commit = PutCommit { object, extent: shape.clone(), pages: Vec::new(), conditions, judged: JudgingEpoch::default() };
+            let commit = PutCommit {
+                object,
+                extent: shape.clone(),
+                pages: Vec::new(),
+                conditions,
+                judged: JudgingEpoch::default(),
+            };
             world.catalog.commit_put(world.stamp(), &pending, commit).await.unwrap();
             assert_eq!(world.catalog.extent_pages(&shape, 0..1).await.unwrap(), [page], "{profile}");
             world.delete("k").await.unwrap();

@@ -1,4 +1,5 @@
-//! After a change: everything stored is looked at again. What may not lie where it lies, and has nowhere to go, is an incident.
+//! After a change: everything stored is looked at again. What may not lie where it lies goes to the queue of repair; if it has
+//! nowhere to go, it is an incident.
 //!
 //! A scan that is overtaken by another change begins anew.
 
@@ -63,6 +64,7 @@ pub(crate) async fn scan(gateway: &Gateway) -> Result<Option<u64>, CatalogError>
                 continue;
             }
             found = found.saturating_add(1);
+            gateway.repairs.ask([*at]);
             let stuck = misplacements.iter().find(|misplacement| !misplacement.has_room);
             let Some(shard) = stuck.and_then(|stuck| stuck.shards.first()).map(|stuck| stuck.shard) else { continue };
             let is_new = gateway.judging.told.lock().insert(*at);

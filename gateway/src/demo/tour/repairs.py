@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+import shutil
 import time
 
 from clients import Mismatch, digest_of_stream, expect, expect_that
@@ -103,6 +104,56 @@ def a_node_that_moves_abroad_is_fenced_and_its_shards_are_re_created_at_home(dem
     expect_that("what the log says of it", "quarantined" in changes, changes)
 
 
+def a_new_version_of_a_pack_evacuates_a_place(demo):
+    s3, bucket, body = demo.s3("eu"), f"{demo.bucket}-evacuated", b"flight log" * 2_000
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu"})
+    # Small objects are kept in three whole copies, so that five places have room for what leaves the sixth.
+    keys = [f"log-{number}" for number in range(12)]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    irish = sum(shard["place"] == "IE" for key in keys for shard in demo.where(key, bucket, "eu")["shards"])
+    expect_that("copies in Ireland", irish > 0, irish)
+    published = demo.folder / "policies" / "eu-gdpr"
+    stricter = demo.folder / "stricter" / "eu-gdpr"
+    shutil.copytree(published, stricter, dirs_exist_ok=True)
+    for file, more in WITHOUT_IRELAND.items():
+        (stricter / file).write_text((published / file).read_text() + more)
+    since = demo.log_size("eu")
+    demo.domicile("policy", "publish", str(stricter), gateway="eu")
+    try:
+        places = lambda: {shard["place"] for key in keys for shard in demo.where(key, bucket, "eu")["shards"]}
+        until(lambda: "IE" not in places(), "there are copies in Ireland")
+        for key in keys:
+            expect(f"the bytes of {key}", body, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        moved = len(demo.entries(since, "--kind", "intent", "--operation", "repair", gateway="eu"))
+        yield f"{irish} copies in Ireland before, none after, by {moved} repairs, each decided and logged; all read back whole"
+    finally:
+        demo.domicile("policy", "publish", str(published), gateway="eu")
+
+
+WITHOUT_IRELAND = {
+    "pack.toml": """
+[groups.ireland]
+members = [{ places = ["IE"] }]
+""",
+    "rules.cedar": """
+@id("no-ireland")
+@cite("a rule of the tour")
+forbid (principal is Node, action in [Action::"Store", Action::"Repair"], resource)
+when { context.place.within.ireland };
+""",
+    "cases.toml": """
+[[case]]
+name = "nothing may be repaired to Ireland"
+subject = "node"
+action = "Repair"
+places = ["IE"]
+expect = "deny"
+rules = ["no-ireland"]
+""",
+}
+
+
 def is_empty(view):
     return view["pages"] == 0 and view["to_delete"] == 0
 
@@ -166,5 +217,6 @@ STEPS = [
     a_node_that_leaves_in_good_order_is_emptied_and_says_so,
     a_node_that_is_killed_for_good_is_lost_and_its_shards_are_rebuilt_elsewhere,
     what_was_deleted_is_certified_with_the_receipts_of_its_nodes,
+    a_new_version_of_a_pack_evacuates_a_place,
     a_node_that_moves_abroad_is_fenced_and_its_shards_are_re_created_at_home,
 ]

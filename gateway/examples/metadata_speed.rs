@@ -122,7 +122,13 @@ async fn put(catalog: &Catalog, bucket: &Bucket, key: &str) -> Result<()> {
     let bytes = 16 * 1024;
     let profile = CodeProfile::RS_4_2.whole_copies();
     let extent = Extent { id: extent, bytes, segment_bytes: 1 << 20, segments_per_page: 200, profile };
-    let commit = PutCommit { object: new_object(bytes)?, extent, pages: Vec::new(), conditions: none, judged: JudgingEpoch::default() };
+    let commit = PutCommit {
+        object: new_object(bytes)?,
+        extent,
+        pages: Vec::new(),
+        conditions: none,
+        judged: JudgingEpoch::default(),
+    };
     catalog.commit_put(stamp(clock), &pending, commit).await?;
     Ok(())
 }

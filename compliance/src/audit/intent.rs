@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use domicile_types::{
-    Budget, Commitment, DataId, Decision, Entry, Intent, NodeId, OperationKind, Outcome, OutcomeStatus, Place, RequestId,
-    ShardCid, UnixMillis, Verdict,
+    Budget, Commitment, DataId, Decision, Entry, Intent, NodeId, OperationKind, Outcome, OutcomeStatus, Place,
+    RequestId, ShardCid, UnixMillis, Verdict,
 };
 use futures_channel::oneshot;
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::parse::string_form;
 use crate::{
-    DataId, Decision, LocationSource, NodeId, OperatorId, PackVersion, ParseError, Place, RequestId, ShardCid, UnixMillis,
+    DataId, Decision, LocationSource, NodeId, OperatorId, PackVersion, ParseError, Place, RequestId, ShardCid,
+    UnixMillis,
 };
 
 /// The longest encoded record, in bytes. C2SP tlog-tiles allows 65,535; a ticket carries the entry in a header.

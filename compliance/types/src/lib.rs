@@ -25,7 +25,8 @@ pub use crate::decision::{
     Action, Decision, Finding, Limb, Obligation, PackVersion, RuleRef, Subject, SubjectFacts, Verdict,
 };
 pub use crate::entry::{
-    Budget, Commitment, ENTRY_BYTES_MAX, Entry, FleetChange, Intent, OperationKind, Outcome, OutcomeStatus, Record, RecordKind, Salt,
+    Budget, Commitment, ENTRY_BYTES_MAX, Entry, FleetChange, Intent, OperationKind, Outcome, OutcomeStatus, Record,
+    RecordKind, Salt,
 };
 pub use crate::evidence::{EvidenceGrade, Located, LocationSource};
 pub use crate::identity::{IdentityKey, NodeId, SignatureBytes};

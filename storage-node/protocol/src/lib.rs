@@ -35,9 +35,7 @@ mod statement;
 mod status;
 mod wire;
 
-pub use crate::announcement::{
-    Announcement, AnnouncementError, NodeCondition, ProtocolVersions, SignedAnnouncement,
-};
+pub use crate::announcement::{Announcement, AnnouncementError, NodeCondition, ProtocolVersions, SignedAnnouncement};
 pub use crate::holdings::{Holding, Holdings, KeptTicket, KeptTickets, PAGE_ROWS_MAX};
 pub use crate::leaf::LeafHash;
 pub use crate::notice::{AuditFailure, EvidenceLine, Notice};

@@ -28,7 +28,7 @@ use crate::node::{Node, NodeParts, Persona};
 use crate::notices::Notices;
 use crate::repair::{ClientError, PeerClient};
 use crate::run_marker::{begin_run, end_run};
-use crate::store::{OpenError, Opened, ShardStore, StoreConfig};
+use crate::store::{Disk, OpenError, Opened, RealDisk, ShardStore, StoreConfig};
 
 /// How often counters are saved and the database is synced.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ pub struct RunningNode {
     serving: JoinHandle<std::io::Result<()>>,
     housekeeping: JoinHandle<()>,
     page: Option<(ServerHandle, SocketAddr)>,
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     database: Arc<Database>,
     health: Arc<Health>,
 }
@@ -100,6 +100,11 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
 
 /// Starts a node in this process. `clock` dates receipts and judges tickets.
 pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, NodeError> {
+    start_on(Box::new(RealDisk), config, clock).await
+}
+
+/// [`start`] on any disk.
+pub(crate) async fn start_on(disk: Box<dyn Disk>, config: NodeConfig, clock: Clock) -> Result<RunningNode, NodeError> {
     let mut seeds = [0; 48];
     getrandom::fill(&mut seeds)?;
     let (seed, store_id) = seeds.split_first_chunk::<32>().unwrap_or((&[0; 32], &[]));
@@ -114,7 +119,7 @@ pub async fn start(config: NodeConfig, clock: Clock) -> Result<RunningNode, Node
         rebuild_index: config.rebuild_index,
     };
     let Opened { store, rebuilt, database, health } =
-        crate::store::open(&store_config, store_id.try_into().unwrap_or_default())?;
+        crate::store::open_with(disk, &store_config, store_id.try_into().unwrap_or_default())?;
     let not_before = tickets_not_before(&config.data_dir, &database, &health, rebuilt, clock())?;
     let gateways = Gateways::new(config.enrolled_gateways()?, not_before)?;
     let ledger = Ledger::open(Arc::clone(&database), &gateways, Arc::clone(&health))?;

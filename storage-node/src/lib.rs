@@ -30,6 +30,12 @@ mod run_marker;
 pub mod store;
 mod upkeep;
 
+// The fixture of the tests names the crate as everybody else does.
+#[cfg(test)]
+extern crate self as domicile_storage_node;
+#[cfg(test)]
+mod tests;
+
 pub use crate::clock::system_clock;
 pub use crate::config::{ConfigError, GatewayPeer, NodeConfig, RawConfig, SwarmPeer};
 pub use crate::daemon::{NodeError, NodeFileError, RunningNode, run, run_file, start};

@@ -48,7 +48,12 @@ pub use self::rows::Totals;
 pub use self::scrub::ScrubStep;
 pub use self::writer::StoreFault;
 
-use self::disk::{Disk, RealDisk};
+#[cfg(test)]
+pub(crate) use self::tests::faulty::{Fault, FaultyDisk};
+
+pub(crate) use self::disk::{Disk, RealDisk};
+pub(crate) use self::open::open_with;
+
 use self::files::SegmentFiles;
 use self::index::Index;
 use self::writer::{DISK_RESERVE_BYTES, Note, Request};

@@ -61,7 +61,12 @@ pub struct Opened {
 
 /// Opens the store, bringing the index up to date with the segment files. `fresh_id` names it if it is new.
 pub fn open(config: &StoreConfig, fresh_id: [u8; 16]) -> Result<Opened, OpenError> {
-    open_on(Box::new(RealDisk), config, fresh_id, |fault| {
+    open_with(Box::new(RealDisk), config, fresh_id)
+}
+
+/// [`open`] on any disk.
+pub(crate) fn open_with(disk: Box<dyn Disk>, config: &StoreConfig, fresh_id: StoreId) -> Result<Opened, OpenError> {
+    open_on(disk, config, fresh_id, |fault| {
         let error: &dyn std::error::Error = &fault;
         tracing::error!(error, "the shard store takes nothing more: what it has can still be read");
     })

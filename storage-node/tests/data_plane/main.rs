@@ -4,6 +4,7 @@ mod accounts;
 mod challenges;
 mod fixture;
 mod killed;
+mod moved;
 mod pages;
 mod refusals;
 mod repairs;

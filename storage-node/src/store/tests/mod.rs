@@ -2,7 +2,7 @@
 
 mod compact;
 mod crash;
-mod faulty;
+pub(crate) mod faulty;
 mod model;
 mod scrub;
 

@@ -10,6 +10,7 @@ use domicile_compliance::audit::Clock;
 use domicile_node_protocol::Announcement;
 use domicile_swarm::{Swarm, SwarmConfig, SwarmError};
 use domicile_types::{NodeId, UnixMillis};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::accounting::book::Book;
@@ -84,6 +85,7 @@ pub struct RunningNode {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     housekeeping: JoinHandle<()>,
+    stop: watch::Sender<bool>,
     page: Option<(ServerHandle, SocketAddr)>,
     pub(crate) node: Arc<Node>,
     database: Arc<Database>,
@@ -146,20 +148,22 @@ pub(crate) async fn start_on(disk: Box<dyn Disk>, config: NodeConfig, clock: Clo
     let page = serve_page(&node, config.page)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let upkeep = node.upkeep(config.upkeep, config.segment_bytes_max, Arc::clone(&database), upkeep_clock);
+    let (stop, stopping) = watch::channel(false);
+    let upkeep =
+        node.upkeep(config.upkeep, config.segment_bytes_max, Arc::clone(&database), upkeep_clock, stopping.clone());
     let keeping = Housekeeping {
         node: Arc::clone(&node),
         database: Arc::clone(&database),
         health: Arc::clone(&health),
         swarm: swarm.clone(),
     };
-    let keeping = keeping.run(config.advertise.unwrap_or(address));
+    let keeping = keeping.run(config.advertise.unwrap_or(address), stopping);
     let housekeeping = tokio::spawn(async move {
         tokio::join!(keeping, upkeep.run());
     });
     let place = config.place;
     tracing::info!(node = %id, %address, %place, data_dir = %config.data_dir.display(), "node is serving");
-    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, page, node, database, health })
+    Ok(RunningNode { id, address, swarm, server: handle, serving, housekeeping, stop, page, node, database, health })
 }
 
 impl RunningNode {
@@ -193,7 +197,11 @@ impl RunningNode {
         if let Some((page, _)) = &self.page {
             page.stop(false).await;
         }
-        self.housekeeping.abort();
+        // Waited for, because a step of it holds the store and the database open.
+        self.stop.send_replace(true);
+        if let Err(error) = self.housekeeping.await {
+            tracing::error!(%error, "the housekeeping broke off");
+        }
         if let Some(swarm) = &self.swarm {
             swarm.shutdown().await;
         }
@@ -242,12 +250,15 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    async fn run(self, data_plane: SocketAddr) {
+    async fn run(self, data_plane: SocketAddr, stop: watch::Receiver<bool>) {
         let mut save = tokio::time::interval(SAVE_INTERVAL);
         let mut announce = tokio::time::interval(Duration::from_millis(Announcement::INTERVAL_MILLIS));
         let mut told = self.node.condition();
+        let stopped = stopped(stop);
+        tokio::pin!(stopped);
         loop {
             tokio::select! {
+                () = &mut stopped => return,
                 _ = save.tick() => {
                     self.save().await;
                     // What a gateway must know at once: that nothing more is to be sent here, or that it is again.
@@ -285,6 +296,12 @@ impl Housekeeping {
             tracing::error!(%error, "cannot announce this node");
         }
     }
+}
+
+/// Returns when the node is told to stop, or when nobody is left to tell it.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // What comes back holds the channel locked: it must not live on.
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 fn start_swarm(config: &NodeConfig, key: &domicile_types::IdentityKey) -> Result<Option<Swarm>, NodeError> {

@@ -15,7 +15,7 @@ use domicile_node_protocol::{
     ByteRange, NodeCondition, Receipt, ReceiptVerb, Refusal, RefusalCode, ResolvedRange, SHARD_BYTES_MAX, SignedReceipt,
 };
 use domicile_types::{DataId, IdentityKey, NodeId, OperatorId, Party, Place, ShardCid, UnixMillis};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::accounting::Terms;
 use crate::accounting::book::Book;
@@ -325,9 +325,10 @@ impl Node {
         segment_bytes_max: u64,
         database: Arc<Database>,
         clock: Clock,
+        stop: watch::Receiver<bool>,
     ) -> Upkeep {
         let (store, ledger) = (Arc::clone(&self.store), Arc::clone(&self.ledger));
-        Upkeep { config, segment_bytes_max, store, ledger, database, clock }
+        Upkeep { config, segment_bytes_max, store, ledger, database, clock, stop }
     }
 
     /// Whether it takes shards; if not, why.

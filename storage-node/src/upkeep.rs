@@ -7,7 +7,9 @@ use std::time::Duration;
 use domicile_compliance::audit::Clock;
 use domicile_types::{ShardCid, UnixMillis};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
+use crate::daemon::stopped;
 use crate::database::{Database, DatabaseError, Table};
 use crate::ledger::Ledger;
 use crate::store::{Compaction, ShardStore};
@@ -23,8 +25,8 @@ const COMPACT_RATE: u64 = 32 << 20;
 /// After what garbage a node compacts, as a share of what it uses: one in so many.
 const GARBAGE_SHARE: u64 = 4;
 const DAY_MILLIS: u64 = 86_400_000;
-/// How often evidence is looked through, in milliseconds.
-const RETENTION_INTERVAL_MILLIS: u64 = 3_600_000;
+/// How often evidence is looked through.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 const SCRUB_ROW: &[u8] = b"scrub";
 
 /// How a node looks after what it keeps.
@@ -90,29 +92,37 @@ pub(crate) struct Upkeep {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) database: Arc<Database>,
     pub(crate) clock: Clock,
+    /// Becomes true when the node stops.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Upkeep {
-    /// Goes on until it is aborted.
+    /// Goes on until the node stops. A step that runs is finished: it holds the store and the database open.
     pub(crate) async fn run(self) {
         let this = Arc::new(self);
         tokio::join!(Arc::clone(&this).scrub(), Arc::clone(&this).compact(), this.forget());
     }
 
     async fn scrub(self: Arc<Self>) {
-        loop {
+        let mut rest = Duration::ZERO;
+        while self.goes_on_after(rest).await {
             let this = Arc::clone(&self);
             let step = tokio::task::spawn_blocking(move || this.scrub_once());
-            match step.await {
-                Ok(Ok(Some(bytes))) => tokio::time::sleep(pause(bytes, self.scrub_rate())).await,
-                Ok(Ok(None)) => tokio::time::sleep(LOOK_INTERVAL).await,
+            rest = match step.await {
+                Ok(Ok(Some(bytes))) => pause(bytes, self.scrub_rate()),
+                Ok(Ok(None)) => LOOK_INTERVAL,
                 Ok(Err(error)) => {
                     tracing::error!(error, "the scrub stands still");
-                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    LOOK_INTERVAL
                 }
                 Err(_) => return,
-            }
+            };
         }
+    }
+
+    /// Rests; false if the node stops meanwhile.
+    async fn goes_on_after(&self, rest: Duration) -> bool {
+        tokio::time::timeout(rest, stopped(self.stop.clone())).await.is_err()
     }
 
     /// One step of a scrub; its bytes, `None` if nothing is due.
@@ -145,24 +155,24 @@ impl Upkeep {
     }
 
     async fn compact(self: Arc<Self>) {
-        let mut plan = None;
-        loop {
+        let (mut plan, mut rest) = (None, Duration::ZERO);
+        while self.goes_on_after(rest).await {
             let this = Arc::clone(&self);
             let step = tokio::task::spawn_blocking(move || {
                 let moved = this.compact_once(&mut plan);
                 (plan, moved)
             });
-            let Ok((rest, moved)) = step.await else { return };
-            plan = rest;
-            match moved {
-                Ok(Some(bytes)) => tokio::time::sleep(pause(bytes, COMPACT_RATE)).await,
-                Ok(None) => tokio::time::sleep(LOOK_INTERVAL).await,
+            let Ok((left, moved)) = step.await else { return };
+            plan = left;
+            rest = match moved {
+                Ok(Some(bytes)) => pause(bytes, COMPACT_RATE),
+                Ok(None) => LOOK_INTERVAL,
                 Err(error) => {
                     tracing::warn!(error, "compaction waits");
                     plan = None;
-                    tokio::time::sleep(LOOK_INTERVAL * 12).await;
+                    LOOK_INTERVAL * 12
                 }
-            }
+            };
         }
     }
 
@@ -190,7 +200,7 @@ impl Upkeep {
     }
 
     async fn forget(self: Arc<Self>) {
-        loop {
+        while self.goes_on_after(RETENTION_INTERVAL).await {
             let this = Arc::clone(&self);
             let forgotten = tokio::task::spawn_blocking(move || {
                 let days = u64::from(this.config.evidence_days.max(1));
@@ -202,7 +212,6 @@ impl Upkeep {
                 Ok(Err(error)) => tracing::error!(%error, "cannot forget old tickets and receipts"),
                 Err(_) => return,
             }
-            tokio::time::sleep(Duration::from_millis(RETENTION_INTERVAL_MILLIS)).await;
         }
     }
 }

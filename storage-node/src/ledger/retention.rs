@@ -75,3 +75,78 @@ impl Ledger {
         Ok(forgotten)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domicile_types::{DataId, IdentityKey, ShardCid};
+
+    use super::super::ticket_key;
+    use super::*;
+    use crate::admission::Gateways;
+    use crate::database::Database;
+    use crate::health::Health;
+
+    const DAY: u64 = 86_400_000;
+    const NOW: UnixMillis = UnixMillis(1_000 * DAY);
+
+    fn ledger(directory: &std::path::Path) -> (Arc<Database>, Ledger) {
+        let database = Arc::new(Database::open(&directory.join("index"), true).unwrap());
+        let gateways = Gateways::new([], UnixMillis(0)).unwrap();
+        let ledger = Ledger::open(Arc::clone(&database), &gateways, Arc::new(Health::new(directory))).unwrap();
+        (database, ledger)
+    }
+
+    fn keep_ticket(database: &Database, index: u64, first_used: u64) -> Vec<u8> {
+        let key = ticket_key(&IdentityKey::from_seed(&[1; 32]).id(), index);
+        let value = [&[0; 32][..], &first_used.to_le_bytes(), b"ticket"].concat();
+        database.put(Table::Tickets, &key, &value).unwrap();
+        database.put(Table::Spent, &key, &5u64.to_le_bytes()).unwrap();
+        key
+    }
+
+    #[test]
+    fn old_tickets_go_with_their_spending_and_what_was_before_is_fenced_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, ledger) = ledger(directory.path());
+        let old = keep_ticket(&database, 1, 500 * DAY);
+        let young = keep_ticket(&database, 2, 700 * DAY);
+        assert_eq!(ledger.forget_before(NOW, 400 * DAY).unwrap(), 0, "no ticket says yet what the time is");
+        ledger.newest_ticket.store(NOW.0, Ordering::Relaxed);
+        assert_eq!(ledger.forget_before(UnixMillis(9_000 * DAY), 400 * DAY).unwrap(), 1, "a clock years ahead");
+        for table in [Table::Tickets, Table::Spent] {
+            assert_eq!(database.get(table, &old).unwrap(), None);
+            assert!(database.get(table, &young).unwrap().is_some());
+        }
+        assert_eq!(run_marker::fence(&database).unwrap(), UnixMillis(600 * DAY));
+    }
+
+    #[test]
+    fn receipts_go_when_they_are_old_and_the_shard_is_no_longer_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, ledger) = ledger(directory.path());
+        ledger.newest_ticket.store(NOW.0, Ordering::Relaxed);
+        let data = DataId::from_bytes([1; 16]);
+        let claim = |shard: &[u8]| [&ShardCid::of(shard).digest()[..], data.as_bytes()].concat();
+        let receipt = |shard: &[u8], verb: ReceiptVerb, day: u64| {
+            let key = [&claim(shard)[..], &[verb_code(verb)], &(day * DAY).to_be_bytes()].concat();
+            database.put(Table::Receipts, &key, b"receipt").unwrap();
+            key
+        };
+        database.put(Table::Claims, &claim(b"held"), b"row").unwrap();
+        let kept = [
+            receipt(b"held", ReceiptVerb::Stored, 100),
+            receipt(b"gone", ReceiptVerb::Stored, 700),
+            receipt(b"gone", ReceiptVerb::Deleted, 701),
+        ];
+        let past = [
+            receipt(b"held", ReceiptVerb::Proved, 100),
+            receipt(b"lost", ReceiptVerb::Stored, 100),
+            receipt(b"lost", ReceiptVerb::Deleted, 200),
+        ];
+        assert_eq!(ledger.forget_before(NOW, 400 * DAY).unwrap(), past.len());
+        assert!(kept.iter().all(|key| database.get(Table::Receipts, key).unwrap().is_some()));
+        assert!(past.iter().all(|key| database.get(Table::Receipts, key).unwrap().is_none()));
+    }
+}

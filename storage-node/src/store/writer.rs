@@ -306,8 +306,9 @@ impl Writer {
         payload: &Payload,
         index: &mut Transaction,
     ) -> Result<Result<(), PutError>, StoreFault> {
-        let others: Vec<_> =
-            index.claims_of(&record.cid)?.into_iter().filter(|(data, _)| *data != record.data).collect();
+        let known = index.shard(&record.cid)?.is_some();
+        let claims = if known { index.claims_of(&record.cid)? } else { Vec::new() };
+        let others: Vec<_> = claims.into_iter().filter(|(data, _)| *data != record.data).collect();
         let claims_bytes = others.len().saturating_mul(RECORD_HEADER_BYTES);
         let batch_bytes = file_bytes(self.buffer.bytes_with(record.record_bytes().saturating_add(claims_bytes)));
         let fits_file = self.current.end.saturating_add(batch_bytes) <= self.segment_bytes_max;

@@ -52,6 +52,7 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/fleet/nodes/{node}/drain", web::post().to(repair::drain))
             .route("/v1/fleet/nodes/{node}/drain", web::get().to(repair::drained))
             .route("/v1/fleet/nodes/{node}/undrain", web::post().to(repair::undrain))
+            .route("/v1/fleet/nodes/{node}/attest", web::post().to(repair::attest))
             .route("/v1/tenants", web::get().to(identity::tenants))
             .route("/v1/tenants", web::post().to(identity::create_tenant))
             .route("/v1/tenants/{tenant}", web::post().to(identity::edit_tenant))

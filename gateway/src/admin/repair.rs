@@ -44,6 +44,13 @@ async fn order(request: &HttpRequest, gateway: &Gateway, node: &NodeId, leaving:
     Ok(HttpResponse::Ok().json(gateway.drained(node).await?))
 }
 
+/// `POST /v1/fleet/nodes/{node}/attest`: an officer's word that a node which is gone holds nothing any more.
+pub(super) async fn attest(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
+    let bearer = Bearer::of(&request, &gateway)?.require(&[Role::Officer], "officer, admin")?;
+    let copies = gateway.attest_end(bearer.caller(), &node).await?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "copies": copies })))
+}
+
 /// `GET /v1/fleet/nodes/{node}/drain`: how far it is.
 pub(super) async fn drained(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
     Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;

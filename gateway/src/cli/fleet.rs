@@ -71,6 +71,11 @@ pub(super) enum FleetCommand {
         /// Which node.
         node: NodeId,
     },
+    /// Attests that a node which is gone for good holds nothing any more: what it was still to delete is struck off.
+    Attest {
+        /// Which node.
+        node: NodeId,
+    },
     /// Puts a node back into service that was being emptied.
     Undrain {
         /// Which node.
@@ -145,6 +150,7 @@ pub(super) async fn run(command: FleetCommand, args: &AdminArgs) -> anyhow::Resu
         }
         FleetCommand::Drain { node, wait } => super::repair::drain(node, wait, args).await?,
         FleetCommand::Drained { node } => super::repair::drained(node, args).await?,
+        FleetCommand::Attest { node } => super::repair::attest(node, args).await?,
         FleetCommand::Undrain { node } => super::repair::undrain(node, args).await?,
         FleetCommand::Change { node, place, site, swarm } => {
             admin.change(&format!("/v1/fleet/nodes/{node}"), &NodeChange { place, site, swarm }).await?;

@@ -36,6 +36,17 @@ pub(super) async fn drained(node: NodeId, args: &AdminArgs) -> anyhow::Result<()
     show(&view, args.json)
 }
 
+/// `domicile fleet attest NODE`
+pub(super) async fn attest(node: NodeId, args: &AdminArgs) -> anyhow::Result<()> {
+    let path = format!("/v1/fleet/nodes/{node}/attest");
+    let done: serde_json::Value = Admin::find(args)?.post(&path, &serde_json::json!({})).await?;
+    if args.json {
+        return table::json(&done);
+    }
+    println!("struck off: {} copies", done.get("copies").unwrap_or(&serde_json::Value::Null));
+    Ok(())
+}
+
 /// `domicile fleet undrain NODE`
 pub(super) async fn undrain(node: NodeId, args: &AdminArgs) -> anyhow::Result<()> {
     let path = format!("/v1/fleet/nodes/{node}/undrain");

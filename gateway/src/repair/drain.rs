@@ -10,7 +10,11 @@ use domicile_types::{FleetChange, NodeId, OperatorId, RequestId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::RepairError;
+use crate::catalog::Gone;
 use crate::objects::{Caller, Error, Gateway};
+
+/// Orders that are struck off in one step.
+const ATTESTED_AT_ONCE: usize = 400;
 
 /// How far a node is emptied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +66,22 @@ impl Gateway {
         }
         self.repairs.wake();
         Ok(())
+    }
+
+    /// Takes somebody's word for it that a node which cannot be reached any more holds nothing: what it was still to delete is
+    /// struck off. Logged with who said so before. Returns how many copies that were.
+    pub(crate) async fn attest_end(&self, caller: &Caller, node: &NodeId) -> Result<u64, Error> {
+        let count = self.catalog.count_residue_of(node).await?;
+        self.order_node(caller, node, FleetChange::Left, |_| {}).await?;
+        loop {
+            let orders = self.catalog.residue_of(node, None, ATTESTED_AT_ONCE).await?;
+            if orders.is_empty() {
+                return Ok(count);
+            }
+            let gone = orders.into_iter().map(|order| Gone { data: order.data, shard: order.shard, receipt: None });
+            let lease = super::lease(self).await?;
+            self.catalog.finish_deletions(&lease, gone.collect()).await?;
+        }
     }
 
     /// How far a node is emptied.

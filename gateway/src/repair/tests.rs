@@ -1,10 +1,10 @@
 //! Repairs over real nodes, a real log and real bytes.
 
 use bytes::Bytes;
-use domicile_types::{FleetChange, NodeId, ObjectKey, RequestId, TenantId};
+use domicile_types::{DataId, FleetChange, NodeId, ObjectKey, RequestId, TenantId};
 
 use super::{Queue, note_damaged, step};
-use crate::catalog::{Bucket, PageAt, Protection, ShardAt};
+use crate::catalog::{Bucket, PageAt, Protection, Residue, ResidueCause, ShardAt, ToDelete};
 use crate::objects::{Caller, ExpectedDigests, Gateway, GetObject, ObjectHeaders, PutObject, Tags, WriteConditions};
 use crate::testing::{
     self,
@@ -178,5 +178,23 @@ async fn shards_that_nothing_counts_on_are_found_and_deleted() {
     until(gateway, || async { gateway.nodes.status(node).await.unwrap().shards == 0 }).await;
     assert_eq!(gateway.sweep_orphans().await.unwrap(), 0);
     drop(bucket);
+    fleet.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_lie_on_a_node_that_is_gone_for_good_is_residue_until_somebody_attests_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fleet, _, shards) = stored(folder.path()).await;
+    let gateway = &fleet.running.gateway;
+    let node = shards[0].node;
+    let lease = super::lease(gateway).await.unwrap();
+    let origin = gateway.catalog.mendable(page(gateway).await.0).await.unwrap().unwrap().claims[0].origin.clone();
+    let residue = Residue { origin, since: gateway.clock.now(), cause: ResidueCause::Lost };
+    // A copy that is not counted on any more, of a body of its own.
+    let data = DataId::from_bytes([9; 16]);
+    gateway.catalog.order_deletions(&lease, vec![ToDelete { shard: shards[0], data, residue }]).await.unwrap();
+    assert_eq!(gateway.catalog.count_residue_of(&node).await.unwrap(), 1);
+    assert_eq!(gateway.attest_end(&caller(gateway), &node).await.unwrap(), 1);
+    assert_eq!(gateway.catalog.count_residue_of(&node).await.unwrap(), 0);
     fleet.stop().await;
 }

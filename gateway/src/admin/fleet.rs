@@ -169,6 +169,13 @@ pub(super) async fn change_node(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// `DELETE /v1/fleet/nodes/{node}`
+pub(super) async fn remove_node(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
+    let bearer = decider(&request, &gateway)?;
+    gateway.remove_node(bearer.caller(), &node).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 impl From<JoinRefusal> for AdminError {
     fn from(refusal: JoinRefusal) -> Self {
         match refusal {

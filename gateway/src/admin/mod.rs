@@ -44,6 +44,7 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/fleet/requests/{node}/reject", web::post().to(fleet::reject))
             .route("/v1/fleet/entities", web::post().to(fleet::record_entity))
             .route("/v1/fleet/nodes/{node}", web::post().to(fleet::change_node))
+            .route("/v1/fleet/nodes/{node}", web::delete().to(fleet::remove_node))
             .route("/v1/where", web::get().to(placement::find))
             .route("/v1/deletions", web::get().to(deletion::find))
             .route("/v1/repairs", web::get().to(repair::repairs))

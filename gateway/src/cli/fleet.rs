@@ -81,6 +81,11 @@ pub(super) enum FleetCommand {
         /// Which node.
         node: NodeId,
     },
+    /// Takes a node off the roster that was drained, or that is lost and no longer counted on.
+    Remove {
+        /// Which node.
+        node: NodeId,
+    },
     /// A month's statements of account: what nodes kept and served, as this gateway and they themselves count it.
     Statement {
         /// The month in UTC, such as 2026-11.
@@ -155,6 +160,7 @@ pub(super) async fn run(command: FleetCommand, args: &AdminArgs) -> anyhow::Resu
         FleetCommand::Change { node, place, site, swarm } => {
             admin.change(&format!("/v1/fleet/nodes/{node}"), &NodeChange { place, site, swarm }).await?;
         }
+        FleetCommand::Remove { node } => admin.remove(&format!("/v1/fleet/nodes/{node}")).await?,
         FleetCommand::Statement { month, operator, csv } => {
             let mut query: Vec<(&str, String)> = operator.iter().map(|o| ("operator", o.to_string())).collect();
             let path = format!("/v1/fleet/statements/{month}");

@@ -286,6 +286,32 @@ impl Gateway {
         self.administer_fleet(caller, &records, told, vec![FleetEdit::Put(FleetRecord::Enrolment(changed))]).await
     }
 
+    /// Takes a node off the roster that holds nothing any more: drained, or lost with all that it held made again elsewhere.
+    pub async fn remove_node(&self, caller: &Caller, node: &NodeId) -> Result<(), Error> {
+        let records = self.catalog.fleet().await?;
+        let enrolment = records.enrolments.get(node).cloned().ok_or_else(|| no_such("node", &node.to_string()))?;
+        if enrolment.from.is_configuration() {
+            let message =
+                "the node is of this gateway's configuration: take it out of there, and start the gateway again";
+            return Err(Error::InvalidArgument(message.to_owned()));
+        }
+        let left = self.drained(node).await?;
+        if left.statement.is_none() && !(left.state == "lost" && left.pages == 0) {
+            let message =
+                format!("the node still counts ({}, {} pages of shards): drain it first", left.state, left.pages);
+            return Err(Error::InvalidArgument(message));
+        }
+        let told = Told {
+            what: FleetChange::Left,
+            operator: Some(enrolment.operator.clone()),
+            node: Some(*node),
+            reasons: vec!["removed"],
+            record: None,
+        };
+        let name = FleetRecord::Enrolment(enrolment).name();
+        self.administer_fleet(caller, &records, told, vec![FleetEdit::Remove(name)]).await
+    }
+
     /// What seals invitations.
     fn sealing(&self) -> zeroize::Zeroizing<[u8; 32]> {
         self.accounts.seals().invitations()

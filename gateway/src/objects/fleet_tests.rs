@@ -106,6 +106,9 @@ async fn an_operator_is_invited_joins_is_approved_and_is_on_the_roster_at_once()
     assert!(gateway.approve_node(&admin(), &node(1)).await.is_err(), "it is approved already");
     use FleetChange::{Approved, Invited, Joined};
     assert_eq!(told(gateway), [(Invited, None), (Joined, Some(node(1))), (Approved, Some(node(1)))]);
+    let why = gateway.remove_node(&admin(), &node(1)).await.unwrap_err().to_string();
+    assert!(why.contains("drain it first"), "{why}");
+    assert!(gateway.directory.enrolled().contains_key(&node(1)));
     running.stop().await;
 }
 

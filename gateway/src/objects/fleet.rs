@@ -296,7 +296,7 @@ impl Gateway {
             return Err(Error::InvalidArgument(message.to_owned()));
         }
         let left = self.drained(node).await?;
-        if left.statement.is_none() && !(left.state == "lost" && left.pages == 0) {
+        if left.statement.is_none() && !(left.state == "lost" && left.pages == 0 && left.to_delete == 0) {
             let message =
                 format!("the node still counts ({}, {} pages of shards): drain it first", left.state, left.pages);
             return Err(Error::InvalidArgument(message));

@@ -99,10 +99,12 @@ impl Database {
 /// Walks the tree once and reads every distinct row. A broken download can keep the metadata, which stands at the end, and
 /// lack parts of the tree before it. (The reader's own `verify` also demands a description, which sound databases lack.)
 fn check(reader: &Reader<Vec<u8>>) -> Result<(), MaxMindDbError> {
-    // A tree of n nodes has at most 2n leaves; more is a cycle.
-    let leaves_max = u64::from(reader.metadata().node_count).saturating_mul(2);
+    // Every way through the tree is counted, also those to nothing: a tree of n nodes has n + 1, and five prefixes of IPv6 or
+    // so lead to the same IPv4 part. More is a cycle, or a web that nobody lives to see the end of.
+    let leaves_max = u64::from(reader.metadata().node_count).saturating_add(1).saturating_mul(8);
+    let every_way = WithinOptions::default().include_networks_without_data().include_aliased_networks();
     let mut rows = HashSet::new();
-    for (leaf, found) in (1..).zip(reader.networks(WithinOptions::default())?) {
+    for (leaf, found) in (1..).zip(reader.networks(every_way)?) {
         let found = found?;
         if leaf > leaves_max {
             return Err(MaxMindDbError::invalid_database("the search tree has a cycle"));

@@ -8,6 +8,7 @@
 //! that fails belongs into the corpus. Under a nightly compiler the same functions serve cargo-fuzz:
 //! `fuzz_target!(|bytes: &[u8]| domicile_tests::fuzz::find("ticket").unwrap().run(bytes))`.
 
+mod location;
 mod mutate;
 mod targets;
 

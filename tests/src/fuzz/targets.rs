@@ -16,7 +16,7 @@ use domicile_types::{
     SuiteId, TenantId, UnixMillis,
 };
 
-use super::Target;
+use super::{Target, location};
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "node-messages", seeds: messages, check: node_messages },
     Target { name: "range", seeds: ranges, check: range },
     Target { name: "part-entry", seeds: entries, check: part_entry },
+    Target { name: "location-database", seeds: location::seeds, check: location::check },
 ];
 
 /// When the inputs of the corpus were made.

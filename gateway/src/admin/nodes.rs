@@ -1,6 +1,7 @@
 //! Health and the fleet.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use domicile_placement::NodeState;
 use futures::future::join_all;
 
 use super::AdminError;
@@ -13,7 +14,12 @@ use crate::objects::Gateway;
 /// `GET /v1/health`: no token needed; tells nothing about data.
 pub(super) async fn health(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     let standings = gateway.directory.standings();
-    let online = |standing: &&NodeStanding| standing.state == domicile_placement::NodeState::Online;
+    let now = gateway.clock.now();
+    // Heard of and answering, whether or not they take shards: a full node, one that leaves, one that is fenced.
+    let online = |standing: &&NodeStanding| {
+        let heard = standing.announced.as_ref().is_some_and(|announced| announced.expires > now);
+        heard && !matches!(standing.state, NodeState::Suspect | NodeState::Offline | NodeState::Lost)
+    };
     Ok(HttpResponse::Ok().json(Health {
         name: gateway.config.name.clone(),
         gateway: gateway.identity,

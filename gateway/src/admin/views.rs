@@ -28,7 +28,7 @@ pub struct Health {
     pub software: String,
     /// Nodes enrolled.
     pub nodes: usize,
-    /// Nodes that are online.
+    /// Nodes that are heard of and answer, whether or not they take shards.
     pub nodes_online: usize,
     /// Entries in the log.
     pub log_entries: u64,

@@ -3,6 +3,7 @@
 pub(crate) mod fleet;
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domicile_types::{BucketName, Classification, RegionName, RequestId, TenantId};
@@ -36,8 +37,17 @@ pub(crate) async fn gateway(folder: &Path, more: &str) -> Running {
         data = folder.display(),
         root = root.display(),
     );
-    let raw: RawConfig = toml::from_str(&text).unwrap();
-    open(raw.into_config(folder).unwrap()).await.unwrap()
+    let raw = || toml::from_str::<RawConfig>(&text).unwrap().into_config(folder).unwrap();
+    // A read that the gateway before had begun on the blocking pool may hold the store a moment longer than its tasks.
+    for _ in 0..200 {
+        match open(raw()).await {
+            Err(error) if format!("{error:#}").contains("is in use by another process") => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+    open(raw()).await.unwrap()
 }
 
 /// Makes a bucket without asking whether there are nodes for it.

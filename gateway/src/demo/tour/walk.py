@@ -192,7 +192,7 @@ def special(bucket, locked, upload, part):
     one, held = {"Bucket": bucket, "Key": "k"}, {"Bucket": locked, "Key": "k"}
     of_upload = {"Bucket": bucket, "Key": "m", "UploadId": upload}
     tags = {"Tagging": {"TagSet": [{"Key": "a", "Value": "b"}]}}
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5)
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
     cors = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["https://flights.example"]}]}
     rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "q/"}, "Expiration": {"Days": 10}}
     seal = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}

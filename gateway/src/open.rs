@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use domicile_chunker::{BufferPool, SHARD_BYTES_MAX};
 use domicile_compliance::audit::{AuditLog, LogConfig, LogLimits};
-use domicile_compliance::{Lawbook, Locator};
+use domicile_compliance::Lawbook;
 use domicile_swarm::{Swarm, SwarmConfig};
 use domicile_types::{IdentityKey, NodeId, RequestId};
 use tokio::sync::Semaphore;
@@ -17,8 +17,8 @@ use crate::catalog::{Catalog, CatalogConfig, Stamp};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::expire;
-use crate::fleet::{self, Directory, Locating, NodeClient, Warden, enrolment, membership};
-use crate::judging::{self, Judging, open_packs};
+use crate::fleet::{self, Databases, Directory, Locating, NodeClient, Warden, enrolment, membership, notices};
+use crate::judging::{self, Judging, follow_databases, open_packs};
 use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities, write_accounts};
@@ -74,13 +74,12 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
     let clock = Clock;
     let identity = IdentityKey::from_seed(&*keys::read_secret(&config.data_dir.join("identity.key"), clock)?);
     let catalog = open_catalog(&config, clock)?;
-    let locator = Locator::open(&config.location_databases, config.place_overrides.clone(), clock.now())
-        .context("the location databases cannot be opened")?;
-    for warning in locator.stale(clock.now()) {
+    let databases = Databases::open(&config, clock.now()).context("the location databases cannot be opened")?;
+    for warning in databases.locator.stale(clock.now()) {
         tracing::warn!(%warning, "location databases");
     }
     let log = LogLimits { log_bytes_max: config.limits.log_bytes_max, ..LogLimits::default() };
-    let ground = Ground { clock, identity, locator: Arc::new(Locating::new(locator)), catalog, log };
+    let ground = Ground { clock, identity, locator: Arc::new(Locating::new(databases)), catalog, log };
     let Assembled { gateway, records_epoch } = assemble(config, &ground, |nodes| nodes).await?;
     let directory = Arc::clone(&gateway.directory);
     let swarm = start_swarm(&gateway.config, &ground.identity, &directory)?;
@@ -92,6 +91,14 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(judging::facts::run(gateway.clone())),
         tokio::spawn(judging::rescan::run(gateway.clone())),
         tokio::spawn(reconcile::run(gateway.clone())),
+        tokio::spawn(follow_databases(gateway.clone())),
+        tokio::spawn(notices::tell(
+            gateway.identity,
+            Arc::clone(&gateway.directory),
+            gateway.nodes.clone(),
+            *gateway.warden.patience(),
+            clock,
+        )),
         tokio::spawn(sweep::run(gateway.clone())),
         tokio::spawn(expire::run(gateway.clone())),
         tokio::spawn(repair::run(gateway.clone())),

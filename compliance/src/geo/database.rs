@@ -59,7 +59,7 @@ impl Database {
         let damaged = |source| LocatorError::Damaged { path: path.to_owned(), source };
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let reader = Reader::from_source(bytes).map_err(damaged)?;
-        check(&reader).map_err(damaged)?;
+        check::<Row<'_>>(&reader).map_err(damaged)?;
         Ok(Self { name: file_name(path), hash, reader })
     }
 
@@ -98,7 +98,7 @@ impl Database {
 
 /// Walks the tree once and reads every distinct row. A broken download can keep the metadata, which stands at the end, and
 /// lack parts of the tree before it. (The reader's own `verify` also demands a description, which sound databases lack.)
-fn check(reader: &Reader<Vec<u8>>) -> Result<(), MaxMindDbError> {
+pub(super) fn check<'a, R: Deserialize<'a>>(reader: &'a Reader<Vec<u8>>) -> Result<(), MaxMindDbError> {
     // Every way through the tree is counted, also those to nothing: a tree of n nodes has n + 1, and five prefixes of IPv6 or
     // so lead to the same IPv4 part. More is a cycle, or a web that nobody lives to see the end of.
     let leaves_max = u64::from(reader.metadata().node_count).saturating_add(1).saturating_mul(8);
@@ -112,7 +112,7 @@ fn check(reader: &Reader<Vec<u8>>) -> Result<(), MaxMindDbError> {
         if let Some(offset) = found.offset()
             && rows.insert(offset)
         {
-            found.decode::<Row<'_>>()?;
+            found.decode::<R>()?;
         }
     }
     if rows.is_empty() { Err(MaxMindDbError::invalid_database("the search tree has no rows")) } else { Ok(()) }

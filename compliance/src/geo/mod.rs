@@ -5,6 +5,7 @@
 
 mod client_address;
 mod database;
+mod network;
 mod special;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 
 pub use crate::geo::client_address::{ClientAddressError, FORWARDED_HOPS_MAX, client_address};
 use crate::geo::database::{Answer, Database};
+pub use crate::geo::network::Networks;
 use crate::geo::special::names_no_place;
 
 /// Builds older than this are warned of: registries move thousands of networks in two months.

@@ -225,3 +225,19 @@ fn a_row_that_cannot_be_read_is_found_when_the_file_is_opened() {
     let path = database(folder.path(), "odd.mmdb", b"\xe1\x4ccountry_code\xa1\x07");
     assert!(matches!(Locator::open(&[path], Vec::new(), FRESH), Err(LocatorError::Damaged { .. })));
 }
+
+#[test]
+fn networks_are_numbers_and_garbage_is_no_database_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = b"\xe1\x58autonomous_system_number\xc2\xfc\x00";
+    let path = database(folder.path(), "asn.mmdb", row);
+    let networks = Networks::open(&[path], FRESH).unwrap();
+    assert_eq!(networks.number("8.8.8.8".parse().unwrap()), Some(64_512));
+    assert_eq!(networks.number("193.0.6.139".parse().unwrap()), None);
+    assert_eq!(networks.number("2400:3200::1".parse().unwrap()), None);
+    assert_eq!(networks.sources().count(), 1);
+    assert_eq!(Networks::default().number("8.8.8.8".parse().unwrap()), None);
+    let garbage = folder.path().join("garbage.mmdb");
+    fs::write(&garbage, vec![7; 4096]).unwrap();
+    assert!(matches!(Networks::open(&[garbage], FRESH), Err(LocatorError::Damaged { .. })));
+}

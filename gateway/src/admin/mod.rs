@@ -12,6 +12,7 @@ mod placement;
 mod policy;
 pub(crate) mod repair;
 mod seen;
+mod standing;
 pub mod views;
 
 use actix_web::dev::Server;
@@ -19,6 +20,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, ResponseError, web};
 
 pub(crate) use policy::tests as tests_of;
+pub use standing::StandingView;
 
 use crate::objects::Gateway;
 
@@ -45,6 +47,13 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
             .route("/v1/fleet/entities", web::post().to(fleet::record_entity))
             .route("/v1/fleet/nodes/{node}", web::post().to(fleet::change_node))
             .route("/v1/fleet/nodes/{node}", web::delete().to(fleet::remove_node))
+            .route("/v1/fleet/nodes/{node}/standing", web::get().to(standing::show))
+            .route("/v1/fleet/nodes/{node}/documents", web::post().to(standing::file))
+            .route("/v1/fleet/nodes/{node}/documents/{id}", web::delete().to(standing::withdraw))
+            .route("/v1/fleet/nodes/{node}/disputes", web::post().to(standing::dispute))
+            .route("/v1/fleet/nodes/{node}/disputes/{id}/settle", web::post().to(standing::settle))
+            .route("/v1/fleet/nodes/{node}/fence", web::post().to(standing::fence))
+            .route("/v1/fleet/nodes/{node}/release", web::post().to(standing::release))
             .route("/v1/where", web::get().to(placement::find))
             .route("/v1/deletions", web::get().to(deletion::find))
             .route("/v1/repairs", web::get().to(repair::repairs))

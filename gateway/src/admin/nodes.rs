@@ -53,7 +53,7 @@ async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
         place: enrolled.place,
         located: located.map(|located| located.candidates).unwrap_or_default(),
         evidence,
-        state: state_name(state),
+        state: crate::fleet::notices::name(state),
         reasons: judged.reasons.iter().map(ToString::to_string).collect(),
         score_basis_points,
         address: announced.as_ref().map(|announced| announced.data_plane),
@@ -63,10 +63,4 @@ async fn view(gateway: &Gateway, standing: NodeStanding) -> NodeView {
         served,
         heard: announced.map(|announced| announced.issued),
     }
-}
-
-/// The name of a state in JSON: `read-only`.
-pub(super) fn state_name(state: domicile_placement::NodeState) -> String {
-    let word = serde_json::to_value(state).ok();
-    word.as_ref().and_then(|word| word.as_str()).unwrap_or_default().to_owned()
 }

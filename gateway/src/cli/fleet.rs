@@ -9,6 +9,7 @@ use domicile_storage_node::accounting::Month;
 use domicile_types::{NodeId, OperatorId, Place, UnixMillis};
 
 use super::client::Admin;
+use super::evidence::{self, EvidenceCommand};
 use super::{AdminArgs, table};
 use crate::admin::views::{FleetView, InvitationView, InviteBody, Recorded, RejectBody, StatementsView};
 use crate::fleet::entities::Entity;
@@ -106,6 +107,11 @@ pub(super) enum FleetCommand {
         /// The file.
         file: PathBuf,
     },
+    /// How nodes stand, and what speaks for and against their places.
+    Evidence {
+        #[command(subcommand)]
+        command: EvidenceCommand,
+    },
     /// Changes the record of a node.
     Change {
         /// Which node.
@@ -157,6 +163,7 @@ pub(super) async fn run(command: FleetCommand, args: &AdminArgs) -> anyhow::Resu
         FleetCommand::Drained { node } => super::repair::drained(node, args).await?,
         FleetCommand::Attest { node } => super::repair::attest(node, args).await?,
         FleetCommand::Undrain { node } => super::repair::undrain(node, args).await?,
+        FleetCommand::Evidence { command } => evidence::run(command, args).await?,
         FleetCommand::Change { node, place, site, swarm } => {
             admin.change(&format!("/v1/fleet/nodes/{node}"), &NodeChange { place, site, swarm }).await?;
         }

@@ -5,6 +5,7 @@
 mod audit;
 mod client;
 mod deletion;
+mod evidence;
 mod fleet;
 mod identity;
 mod join;

@@ -42,6 +42,10 @@ pub struct Config {
     pub location_databases: Vec<PathBuf>,
     /// Networks whose place is known better than any database does.
     pub place_overrides: Vec<(IpNet, Place)>,
+    /// A file of more of these, a line each, which is read again when it changes.
+    pub place_overrides_file: Option<PathBuf>,
+    /// Databases of networks: which autonomous system an address lies in.
+    pub network_databases: Vec<PathBuf>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where to listen.

@@ -33,6 +33,12 @@ pub struct RawConfig {
     pub policies_dir: PathBuf,
     /// MMDB files.
     pub location_databases: Vec<PathBuf>,
+    /// MMDB files of networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network_databases: Vec<PathBuf>,
+    /// A file of networks and their places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place_overrides_file: Option<PathBuf>,
     /// Networks with trusted `X-Forwarded-For`.
     #[serde(default)]
     pub trusted_proxies: Vec<IpNet>,
@@ -261,6 +267,8 @@ impl RawConfig {
             policies_dir: folder.join(self.policies_dir),
             location_databases: self.location_databases.iter().map(|file| folder.join(file)).collect(),
             place_overrides: self.place_overrides.iter().map(|o| (o.network, o.place)).collect(),
+            network_databases: self.network_databases.iter().map(|file| folder.join(file)).collect(),
+            place_overrides_file: self.place_overrides_file.map(|file| folder.join(file)),
             trusted_proxies: self.trusted_proxies,
             listen: self.listen.parse(folder)?,
             default_region: self.default_region,

@@ -233,6 +233,8 @@ fn gateway_config(
         data_dir: gateway.process.data_dir.clone(),
         policies_dir: PathBuf::new(),
         location_databases: Vec::new(),
+        network_databases: Vec::new(),
+        place_overrides_file: None,
         trusted_proxies: Vec::new(),
         terms: terms(),
         reconcile_tolerance_basis_points: 100,

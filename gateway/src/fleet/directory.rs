@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use super::Locating;
-use super::standing::{Claims, Delays, Document, PlaceView, Reason, Seen, Standing};
+use super::standing::{Claims, Delays, Dispute, Document, Mark, PlaceView, Reason, Seen, Standing};
 use crate::clock::Clock;
 use crate::config::EnrolledNode;
 
@@ -44,6 +44,16 @@ pub struct NodeStanding {
     pub judged: Standing,
     /// Whether the databases' answer was set aside, as evidence on file shows it to be wrong.
     pub location_set_aside: bool,
+    /// What contradicts its place or its party now.
+    pub contradictions: BTreeSet<Mark>,
+    /// The autonomous system of its address, where a database knows it.
+    pub network: Option<u32>,
+    /// How fast it answered challenges.
+    pub delays: Delays,
+    /// Documents about its place, also those that ended.
+    pub documents: Vec<Document>,
+    /// Disputes, also those that are settled.
+    pub disputes: Vec<Dispute>,
 }
 
 /// What was heard of a node since this process started.
@@ -64,6 +74,7 @@ pub(super) struct OnFile {
     pub(super) delays: Delays,
     pub(super) network: Option<u32>,
     pub(super) documents: Vec<Document>,
+    pub(super) disputes: Vec<Dispute>,
 }
 
 /// The nodes, and what was heard of them.
@@ -215,7 +226,7 @@ impl Directory {
         };
         let on_file = self.on_file(&enrolled.id);
         let (located, view) = self.weigh(enrolled, announced.as_ref(), &on_file, now);
-        let judged = on_file.judged.unwrap_or_else(|| Standing::new(now));
+        let judged = on_file.judged.clone().unwrap_or_else(|| Standing::new(now));
         let is_heard = announced.as_ref().is_some_and(|announced| announced.expires > now);
         let failed_now = failed.is_some_and(|at| now.millis_since(at) < FAILURE_MILLIS);
         let state = match judged.state {
@@ -230,8 +241,13 @@ impl Directory {
             evidence: view.grade,
             location_set_aside: view.sets_location_aside(),
             evidence_lines: view.lines,
+            contradictions: view.contradictions,
             state,
             judged,
+            network: on_file.network,
+            delays: on_file.delays,
+            documents: on_file.documents,
+            disputes: on_file.disputes,
         }
     }
 
@@ -256,6 +272,7 @@ impl Directory {
             party: &enrolled.party.id,
             announced,
             located: located.as_ref(),
+            network: on_file.network,
             delays: &on_file.delays,
             vantage: self.vantage,
             documents: &on_file.documents,
@@ -296,6 +313,16 @@ impl Directory {
             failed: std::mem::take(&mut heard.unanswered),
             ..Seen::default()
         }
+    }
+
+    /// The autonomous system of the address that the node announced last, where a database knows it.
+    pub(super) fn network(&self, node: &NodeId) -> Option<u32> {
+        self.locating.network(self.address(node)?.ip())
+    }
+
+    /// Has every node judged again now: what it is judged by has changed.
+    pub fn judge_again(&self) {
+        self.note_news();
     }
 
     /// Wakes whoever waits for news: the warden judges at once.

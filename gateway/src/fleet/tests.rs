@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use domicile_compliance::Locator;
+use domicile_compliance::{Locator, Networks};
 use domicile_node_protocol::{Announcement, NodeCondition, ProtocolVersions};
 use domicile_placement::NodeState;
 use domicile_types::{Entry, EvidenceGrade, FleetChange, IdentityKey, NodeId, OperatorId, Party, PartyId, Place};
 use ipnet::IpNet;
 
+use super::Databases;
 use super::standing::{Failure, Fault, Reason};
 use crate::open::Running;
 use crate::testing;
@@ -151,7 +152,8 @@ async fn other_databases_in_force_fence_who_they_contradict() {
     let abroad: IpNet = "127.0.6.0/24".parse().unwrap();
     let overrides = vec![(home, place("CN")), (abroad, place("HK"))];
     let locator = Locator::open(&gateway.config.location_databases, overrides, gateway.clock.now()).unwrap();
-    gateway.locator.replace(locator);
+    gateway.locator.replace(Databases { locator, networks: Networks::default() });
+    gateway.directory.judge_again();
     comes_to(&running, 2, NodeState::Quarantined).await;
     assert_eq!(gateway.directory.standing(&node(1)).unwrap().state, NodeState::Online);
     running.stop().await;

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::Directory;
 use super::directory::OnFile;
-use super::standing::{Failure, Patience, Standing};
+use super::standing::{Failure, Patience, Reason, Standing};
 use crate::catalog::{Catalog, CatalogError, NodeFile};
 use crate::clock::Clock;
 
@@ -76,6 +76,10 @@ impl Warden {
             let node = document.node;
             directory.file(&node, |on_file| on_file.documents.push(document));
         }
+        for dispute in rows.disputes {
+            let node = dispute.node;
+            directory.file(&node, |on_file| on_file.disputes.push(dispute));
+        }
         Ok(Self { log, catalog, directory, clock, patience, turn: Mutex::default() })
     }
 
@@ -91,7 +95,9 @@ impl Warden {
         let now = self.clock.now();
         let elapsed = turn.stepped.map_or(0, |before| now.millis_since(before)).min(STEP_MILLIS_MAX);
         turn.stepped = Some(now);
+        self.follow_networks().await?;
         let files = self.directory.files();
+        self.lapse(&files, now).await?;
         let most_are_silent = most_are_silent(&files, &self.patience);
         let mut changed = Vec::new();
         for (node, on_file) in &files {
@@ -155,6 +161,31 @@ impl Warden {
             }
         });
         self.directory.note_news();
+    }
+
+    /// Notes in which networks the nodes are. Where one has changed, what was measured before says nothing any more.
+    async fn follow_networks(&self) -> Result<(), WardenError> {
+        for (node, on_file) in self.directory.files() {
+            let Some(number) = self.directory.network(&node) else { continue };
+            if on_file.network == Some(number) {
+                continue;
+            }
+            if on_file.network.is_some() {
+                let reasons = vec![Reason::NetworkChanged.name().to_owned()];
+                self.note(FleetChange::NodeChanged, node, reasons, None, None).await?;
+                self.log.incident(self.request(), Reason::NetworkChanged.name(), Some(node), None).await?;
+            }
+            let kept = self.directory.file(&node, |on_file| {
+                if on_file.network.is_some() {
+                    on_file.delays.forget();
+                }
+                on_file.network = Some(number);
+                file(node, on_file.clone())
+            });
+            self.catalog.put_standings(kept.as_slice()).await?;
+            self.directory.publish();
+        }
+        Ok(())
     }
 
     /// Logs changed standings, keeps them, and puts them in force.

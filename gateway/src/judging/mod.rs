@@ -12,6 +12,7 @@
 
 pub(crate) mod facts;
 mod impact;
+mod databases;
 mod packs;
 mod publish;
 pub(crate) mod rescan;
@@ -28,6 +29,8 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use crate::catalog::{JudgingEpoch, PageAt};
 
 pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
+pub use databases::ReloadError;
+pub(crate) use databases::follow_databases;
 pub(crate) use packs::open_packs;
 pub use publish::{PackUpload, PublishError, Published};
 

@@ -182,7 +182,7 @@ impl Gateway {
         let fresh = || Salt(self.clock.random());
         let by = self.log.side().commit(CommitmentDomain::Actor, caller.actor().as_bytes(), fresh);
         let by = by.map_err(|error| PublishError::Log(Box::new(error)))?;
-        let event = Event::Judging { packs, databases: self.locator.current().sources().collect(), by: Some(by) };
+        let event = Event::Judging { packs, databases: self.locator.current().sources(), by: Some(by) };
         let logged = self.log.note(caller.request, event).await.map_err(|error| PublishError::Log(Box::new(error)))?;
         Ok(logged.index)
     }

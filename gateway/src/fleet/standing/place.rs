@@ -33,6 +33,8 @@ pub struct Claims<'a> {
     pub announced: Option<&'a Announcement>,
     /// Where the databases put its address.
     pub located: Option<&'a Located>,
+    /// The autonomous system of its address, where a database knows it.
+    pub network: Option<u32>,
     /// How fast it answered challenges.
     pub delays: &'a Delays,
     /// From where the delays were measured.
@@ -66,6 +68,9 @@ impl PlaceView {
         };
         let valid: Vec<&Document> = claims.documents.iter().filter(|document| document.is_valid(now)).collect();
         view.declared(claims);
+        if let Some(number) = claims.network {
+            view.line("network", format!("its address lies in AS{number}"), false, None);
+        }
         let observed = view.located(claims, &valid);
         let measured = view.delays(claims, &valid, now);
         let held = view.documents(claims, &valid);

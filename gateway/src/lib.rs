@@ -11,6 +11,7 @@ pub mod access_log;
 pub mod accounts;
 pub mod admin;
 pub mod catalog;
+mod challenge;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::access_log::{self, AccessLogs};
 use crate::accounts::{Accounts, Seals};
 use crate::catalog::{Catalog, CatalogConfig, Stamp};
+use crate::challenge;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::expire;
@@ -92,6 +93,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(judging::rescan::run(gateway.clone())),
         tokio::spawn(reconcile::run(gateway.clone())),
         tokio::spawn(follow_databases(gateway.clone())),
+        tokio::spawn(challenge::run(gateway.clone())),
         tokio::spawn(notices::tell(
             gateway.identity,
             Arc::clone(&gateway.directory),

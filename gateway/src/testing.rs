@@ -14,6 +14,7 @@ use crate::objects::Gateway;
 use crate::open::{Running, open};
 
 /// Opens a gateway in CN, with what `more` adds to its configuration. 127.0.0.0/16 is in CN, 127.1.0.0/16 in the US.
+/// What nodes say is said once, so nobody is silent for an hour; challenges are made by those tests that are about them.
 pub(crate) async fn gateway(folder: &Path, more: &str) -> Running {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text = format!(
@@ -30,6 +31,7 @@ pub(crate) async fn gateway(folder: &Path, more: &str) -> Running {
         kms_keys = ["key-1"]
         party = {{ id = "p", name = "P", incorporated = "CN", headquartered = "CN" }}
         listen = {{ s3 = "127.0.0.1:0", admin = "127.0.0.1:0", swarm = "127.0.0.1:0" }}
+        standing = {{ suspect_after_seconds = 3600, offline_after_seconds = 3600, challenge_interval_seconds = 0 }}
         region = [{{ name = "cn", packs = ["cn-data-export"] }}, {{ name = "us", packs = ["us-bulk-data"] }}]
         place_override = [{{ network = "127.0.0.0/16", place = "CN" }}, {{ network = "127.1.0.0/16", place = "US" }}]
         {more}

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::standing::Patience;
 
-/// `[standing]`: when a node that is silent is suspect, offline, lost, and how fast failures are forgiven.
+/// `[standing]`: when a node that is silent is suspect, offline, lost, and how fast failures are forgiven,
+/// how often nodes are challenged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StandingSettings {
@@ -18,6 +19,8 @@ pub struct StandingSettings {
     pub requests_half_life_seconds: u64,
     /// Half-life of what challenges came to.
     pub challenges_half_life_seconds: u64,
+    /// The pause between two rounds of challenges; each asks all holders of one segment. Zero: nobody is challenged.
+    pub challenge_interval_seconds: u64,
 }
 
 impl Default for StandingSettings {
@@ -28,6 +31,7 @@ impl Default for StandingSettings {
             lost_after_seconds: 24 * 3_600,
             requests_half_life_seconds: 600,
             challenges_half_life_seconds: 7 * 24 * 3_600,
+            challenge_interval_seconds: 60,
         }
     }
 }

@@ -18,7 +18,7 @@ pub mod standing;
 pub mod statement;
 mod tallies;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ticketed;
 mod warden;
 

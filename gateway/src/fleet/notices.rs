@@ -88,7 +88,8 @@ pub(crate) async fn tell(
                     || !score
             })
         });
-        let sent = new.map(|(node, notice)| async {
+        let nodes = &nodes;
+        let sent = new.map(|(node, notice)| async move {
             let taken = nodes.notice(node, &notice).await;
             (node, notice, taken)
         });

@@ -29,12 +29,12 @@ fn party(number: u8) -> Party {
     }
 }
 
-pub(super) fn node(number: u8) -> NodeId {
+pub(crate) fn node(number: u8) -> NodeId {
     IdentityKey::from_seed(&[number; 32]).id()
 }
 
 /// Configuration of nodes 1 to `count`, all declared in CN.
-pub(super) fn enrolled(count: u8) -> String {
+pub(crate) fn enrolled(count: u8) -> String {
     let one = |number| {
         format!(
             "[[node]]\nid = \"{}\"\noperator = \"operator-{number}\"\ncontroller = \"controller-{number}\"\nplace = \"CN\"\n\
@@ -46,7 +46,7 @@ pub(super) fn enrolled(count: u8) -> String {
 }
 
 /// What node `number` says of itself from `address`, now.
-pub(super) fn says(running: &Running, number: u8, address: &str) -> Announcement {
+pub(crate) fn says(running: &Running, number: u8, address: &str) -> Announcement {
     let issued = running.gateway.clock.now();
     Announcement {
         v: Announcement::VERSION,
@@ -66,7 +66,7 @@ pub(super) fn says(running: &Running, number: u8, address: &str) -> Announcement
 }
 
 /// Waits until node `number` is in `state`, by the changes that the directory publishes.
-async fn comes_to(running: &Running, number: u8, state: NodeState) {
+pub(crate) async fn comes_to(running: &Running, number: u8, state: NodeState) {
     let directory = &running.gateway.directory;
     let mut changes = directory.changes();
     let waiting = async {
@@ -78,7 +78,7 @@ async fn comes_to(running: &Running, number: u8, state: NodeState) {
 }
 
 /// Changes of the fleet in the log about node `number`, without its enrolment, and incidents.
-fn logged(running: &Running, number: u8) -> (Vec<(FleetChange, Vec<String>)>, Vec<String>) {
+pub(crate) fn logged(running: &Running, number: u8) -> (Vec<(FleetChange, Vec<String>)>, Vec<String>) {
     let (mut changes, mut incidents) = (Vec::new(), Vec::new());
     for index in 0..running.gateway.log.len() {
         match running.gateway.log.read(index).unwrap().entry {

@@ -13,6 +13,8 @@
 pub(crate) mod facts;
 mod impact;
 mod databases;
+#[cfg(test)]
+mod databases_tests;
 mod packs;
 mod publish;
 pub(crate) mod rescan;

@@ -53,6 +53,8 @@ mod share;
 mod stand_in;
 mod statements;
 mod standing;
+#[cfg(test)]
+mod standing_tests;
 mod tags;
 mod versions;
 mod whereabouts;

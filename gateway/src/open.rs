@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use domicile_chunker::{BufferPool, SHARD_BYTES_MAX};
-use domicile_compliance::audit::{AuditLog, LogConfig, LogLimits};
 use domicile_compliance::Lawbook;
+use domicile_compliance::audit::{AuditLog, LogConfig, LogLimits};
 use domicile_swarm::{Swarm, SwarmConfig};
 use domicile_types::{IdentityKey, NodeId, RequestId};
 use tokio::sync::Semaphore;

@@ -10,11 +10,11 @@
 //! in between, the commit fails, the placement that exists is judged again by what is in force now, and either commits with
 //! that decision in the log, or is refused; see `objects/rejudge.rs`.
 
-pub(crate) mod facts;
-mod impact;
 mod databases;
 #[cfg(test)]
 mod databases_tests;
+pub(crate) mod facts;
+mod impact;
 mod packs;
 mod publish;
 pub(crate) mod rescan;
@@ -30,9 +30,9 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::catalog::{JudgingEpoch, PageAt};
 
-pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
 pub use databases::ReloadError;
 pub(crate) use databases::follow_databases;
+pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
 pub(crate) use packs::open_packs;
 pub use publish::{PackUpload, PublishError, Published};
 

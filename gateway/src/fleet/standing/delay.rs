@@ -38,7 +38,7 @@ struct Day {
 /// The fastest answer, and how many there were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measured {
-    /// From the question to the first byte of the answer, in microseconds.
+    /// From the question to the last byte of the answer, in microseconds.
     pub micros: u32,
     /// Answers measured.
     pub samples: u32,

@@ -273,7 +273,10 @@ impl NodeClient {
     /// Tells the node's operator how it stands.
     pub async fn notice(&self, node: NodeId, notice: &Notice) -> Result<(), NodeError> {
         let request = self.request(node, Method::POST, NOTICES_PATH)?.json(notice);
-        self.send(node, request).await.map(drop)
+        // Nothing depends on it, so that one which does not arrive is not held against the node.
+        let response = self.exchange(node, request).await;
+        let response = response.map_err(|source| NodeError::Unreachable { node, source: Box::new(source) })?;
+        accepted(node, response).await.map(drop)
     }
 
     /// The node's signed account of a month with this gateway. Nothing of it is believed yet.
@@ -386,15 +389,20 @@ impl NodeClient {
             NodeError::Unreachable { node, source: Box::new(source) }
         })?;
         self.directory.note_answer(&node);
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status();
-        let body = read_capped(node, response, REFUSAL_BYTES_MAX).await?;
-        match Refusal::from_body(&body) {
-            Some(refusal) => Err(NodeError::Refused { node, refusal }),
-            None => Err(NodeError::OutsideProtocol { node, what: format!("status {status} without a refusal") }),
-        }
+        accepted(node, response).await
+    }
+}
+
+/// The answer, unless it is a refusal.
+async fn accepted(node: NodeId, response: Response) -> Result<Response, NodeError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status();
+    let body = read_capped(node, response, REFUSAL_BYTES_MAX).await?;
+    match Refusal::from_body(&body) {
+        Some(refusal) => Err(NodeError::Refused { node, refusal }),
+        None => Err(NodeError::OutsideProtocol { node, what: format!("status {status} without a refusal") }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the demo as a process, and what `cargo xtask test` tells them.
 
 pub mod demo;
+pub mod faults;
 pub mod fuzz;
 
 use std::path::PathBuf;

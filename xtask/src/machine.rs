@@ -41,6 +41,10 @@ pub(crate) const CLIENTS: [Need; 3] = [
     Need { what: "Python 3", package: "python3", is_there: || starts("python3", &["--version"]) },
 ];
 
+/// To make disks fail that do not.
+pub(crate) const FAULTS: [Need; 1] =
+    [Need { what: "strace", package: "strace", is_there: || starts("strace", &["--version"]) }];
+
 /// Sees to it that everything needed is there: installs what is missing, or says what to install.
 pub(crate) fn provide(needs: &[Need]) -> Result<()> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !(need.is_there)()).collect();

@@ -104,6 +104,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
     let workspace = Workspace::find()?;
     machine::provide(&machine::BUILD)?;
     machine::provide(&machine::CLIENTS)?;
+    machine::provide(&machine::FAULTS)?;
     let python = python::provide(&workspace)?;
     format_check(&workspace)?;
     // The end-to-end tests run the program that ships, so it has to be there and new.

@@ -32,7 +32,8 @@ pub(super) fn serve(fleet: Fleet, control: &Control) -> anyhow::Result<Server> {
     Ok(server.with_context(|| format!("{address} is taken: does another demo run?"))?.run())
 }
 
-/// `POST /processes/{name}/stop|kill|start`: answers when it is so.
+/// `POST /processes/{name}/stop|kill|start`: answers when it is so. `doom`: the process may end by itself from now on;
+/// `ended`: answers when it has.
 async fn process(request: HttpRequest, state: web::Data<State>, path: web::Path<(String, String)>) -> HttpResponse {
     let (name, action) = path.into_inner();
     let done = async {
@@ -40,7 +41,9 @@ async fn process(request: HttpRequest, state: web::Data<State>, path: web::Path<
             "start" => state.fleet.start(&name).await.map(|()| json!({ "started": name })),
             "stop" => state.fleet.down(&name, Down::Stop).await.map(|status| json!({ "ended": status.to_string() })),
             "kill" => state.fleet.down(&name, Down::Kill).await.map(|status| json!({ "ended": status.to_string() })),
-            _ => Err(anyhow::anyhow!("{action:?} is none of start, stop, kill")),
+            "doom" => state.fleet.doom(&name).await.map(|()| json!({ "doomed": name })),
+            "ended" => state.fleet.ended(&name).await.map(|status| json!({ "ended": status.to_string() })),
+            _ => Err(anyhow::anyhow!("{action:?} is none of start, stop, kill, doom, ended")),
         }
     };
     answer(&request, &state, done).await

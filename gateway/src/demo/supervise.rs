@@ -1,6 +1,6 @@
 //! The processes: started, watched, stopped. Only processes that this demo started are ever sent a signal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(super) struct Fleet {
 struct Inner {
     manifest: Manifest,
     children: BTreeMap<String, Child>,
+    /// Those whose end by themselves is no failure of the demo.
+    doomed: BTreeSet<String>,
     watchdog: Watchdog,
     program: PathBuf,
 }
@@ -53,7 +55,13 @@ struct Inner {
 impl Fleet {
     pub(super) fn new(manifest: Manifest, folder: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program cannot find itself")?;
-        let inner = Inner { manifest, children: BTreeMap::new(), watchdog: Watchdog::start()?, program };
+        let inner = Inner {
+            manifest,
+            children: BTreeMap::new(),
+            doomed: BTreeSet::new(),
+            watchdog: Watchdog::start()?,
+            program,
+        };
         Ok(Self { inner: Arc::new(Mutex::new(inner)), folder: folder.into(), http: super::ask::plain_client()? })
     }
 
@@ -94,6 +102,42 @@ impl Fleet {
         write_manifest(&self.folder, &inner.manifest)?;
         drop(inner);
         end(&mut child, how).await.with_context(|| format!("{name} cannot be taken down"))
+    }
+
+    /// From now on the end of this process by itself is no failure of the demo: somebody is about to make its disk fail.
+    pub(super) async fn doom(&self, name: &str) -> anyhow::Result<()> {
+        let mut inner = self.inner.lock().await;
+        inner.process(name)?;
+        inner.doomed.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Waits until a process that may end by itself has done so; how it ended.
+    pub(super) async fn ended(&self, name: &str) -> anyhow::Result<ExitStatus> {
+        let waiting = async {
+            loop {
+                if let Some(status) = self.reap_doomed(name).await? {
+                    return Ok(status);
+                }
+                sleep(POLL).await;
+            }
+        };
+        let ended = timeout(STARTUP, waiting).await;
+        ended.unwrap_or_else(|_| Err(anyhow::anyhow!("{name} still runs after {} s", STARTUP.as_secs())))
+    }
+
+    async fn reap_doomed(&self, name: &str) -> anyhow::Result<Option<ExitStatus>> {
+        let mut inner = self.inner.lock().await;
+        if !inner.doomed.contains(name) {
+            bail!("{name} is not expected to end: say so first, with POST /processes/{name}/doom");
+        }
+        let child = inner.children.get_mut(name).with_context(|| format!("{name} is not running"))?;
+        let Some(status) = child.try_wait()? else { return Ok(None) };
+        inner.children.remove(name);
+        inner.doomed.remove(name);
+        inner.manifest.set_pid(name, None);
+        write_manifest(&self.folder, &inner.manifest)?;
+        Ok(Some(status))
     }
 
     /// Waits until every gateway that runs sees every node that runs.
@@ -146,8 +190,9 @@ impl Fleet {
     /// An error if a process has ended by itself, with the end of what it said.
     async fn check_running(&self) -> anyhow::Result<()> {
         let mut inner = self.inner.lock().await;
+        let Inner { children, doomed, .. } = &mut *inner;
         let mut ended = Vec::new();
-        for (name, child) in &mut inner.children {
+        for (name, child) in children.iter_mut().filter(|(name, _)| !doomed.contains(*name)) {
             if let Some(status) = child.try_wait()? {
                 ended.push((name.clone(), status));
             }

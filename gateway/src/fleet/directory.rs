@@ -165,6 +165,13 @@ impl Directory {
         }
     }
 
+    /// Whether a connection to the node failed a moment ago, and it was not heard of since: others are asked first.
+    #[must_use]
+    pub fn failed_lately(&self, node: &NodeId) -> bool {
+        let failed = self.heard.read().get(node).and_then(|heard| heard.failed);
+        failed.is_some_and(|at| self.clock.now().millis_since(at) < FAILURE_MILLIS)
+    }
+
     /// Remembers that the node answered a request, whatever it answered.
     pub fn note_answer(&self, node: &NodeId) {
         if let Some(heard) = self.heard.write().get_mut(node) {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domicile_chunker::{DataKey, SegmentRead, ShardPiece, open_chunks, open_segment, reconstruct};
 use domicile_compliance::Permit;
 use domicile_node_protocol::{RefusalCode, ResolvedRange};
-use domicile_placement::read_order;
+use domicile_placement::{NodeState, read_order};
 use domicile_types::{Action, NodeId, OutcomeStatus};
 use futures::future::join_all;
 use tokio::task::spawn_blocking;
@@ -20,6 +21,10 @@ use super::intake::internal;
 use super::reader::Reading;
 use crate::catalog::{PageAt, ShardAt};
 use crate::fleet::{NodeError, Ticketed};
+
+/// How long a healthy read waits for one node before the others rebuild what it holds. A node that is frozen, or whose
+/// network swallows everything, would otherwise hold up every read for as long as a connection may be silent.
+const HOLDER_WAIT_MAX: Duration = Duration::from_secs(4);
 
 /// A segment's share of a read, and who holds its shards.
 pub(super) struct Placed {
@@ -72,21 +77,40 @@ impl Fetch<'_> {
         let is_copy = placed.read.record().profile().k() == 1;
         let gets = ranges.iter().map(|range| async {
             let shard = if is_copy { self.nearest_copy(placed) } else { range.shard };
-            let got = self.shard_bytes(placed, shard, range.bytes.clone(), self.ticketed).await;
-            (shard, range.bytes.start, got)
+            (shard, range.bytes.start, self.shard_bytes_soon(placed, shard, range.bytes.clone()).await)
         });
         let mut pieces = Vec::with_capacity(ranges.len());
-        let mut lost = Vec::new();
+        let mut lost = Lost::default();
         for (shard, offset, got) in join_all(gets).await {
             match got {
                 Ok(bytes) => pieces.push(ShardPiece { shard, offset, bytes }),
                 Err(error) => {
                     self.report(placed, shard, &error);
-                    lost.push(shard);
+                    lost.wanted.push(shard);
+                    if !matches!(error, FetchError::Gone { .. } | FetchError::Slow { .. }) {
+                        lost.failed.push(shard);
+                    }
                 }
             }
         }
-        if lost.is_empty() { self.open(placed, pieces).await } else { Ok(Attempt::Lost(lost)) }
+        if lost.wanted.is_empty() { self.open(placed, pieces).await } else { Ok(Attempt::Lost(lost)) }
+    }
+
+    /// Bytes of one shard from its holder, unless that is known to be gone or takes too long: then others are asked.
+    async fn shard_bytes_soon(&self, placed: &Placed, shard: usize, bytes: Range<usize>) -> Result<Bytes, FetchError> {
+        let Some(node) = placed.holders.get(shard).copied() else { return Err(FetchError::NoHolder) };
+        let directory = &self.gateway.directory;
+        if directory.failed_lately(&node) || is_gone(directory.roster().get(&node).map(|record| record.state)) {
+            return Err(FetchError::Gone { node });
+        }
+        let asked = self.shard_bytes(placed, shard, bytes, self.ticketed);
+        match tokio::time::timeout(HOLDER_WAIT_MAX, asked).await {
+            Ok(got) => got,
+            Err(_) => {
+                directory.note_failure(&node);
+                Err(FetchError::Slow { node })
+            }
+        }
     }
 
     fn nearest_copy(&self, placed: &Placed) -> usize {
@@ -99,20 +123,20 @@ impl Fetch<'_> {
     }
 
     /// Some nodes did not serve: the columns that they hold, of any k others.
-    async fn degraded(&self, placed: &Placed, mut lost: Vec<usize>) -> Result<Bytes, Error> {
+    async fn degraded(&self, placed: &Placed, lost: Lost) -> Result<Bytes, Error> {
         let record = placed.read.record();
         let (profile, shard_bytes) = (record.profile(), record.shard_bytes());
         let ticketed = self.wider(u64::try_from(shard_bytes).unwrap_or(u64::MAX)).await?;
         let order = self.order(placed);
         let mut slots: Vec<Option<Bytes>> = vec![None; profile.n()];
-        let mut wanted = lost.clone();
+        let Lost { mut wanted, mut failed } = lost;
         wanted.extend(placed.read.shard_ranges().into_iter().map(|range| range.shard));
         wanted.sort_unstable();
         wanted.dedup();
         let column = placed.read.column(&wanted);
         let result = loop {
             let have = slots.iter().flatten().count();
-            let tried: BTreeSet<usize> = lost.iter().copied().collect();
+            let tried: BTreeSet<usize> = failed.iter().copied().collect();
             let candidates = order.iter().map(|held| usize::from(held.shard));
             let next: Vec<usize> = candidates
                 .filter(|shard| !tried.contains(shard) && slots.get(*shard).is_some_and(Option::is_none))
@@ -131,7 +155,7 @@ impl Fetch<'_> {
                     (Ok(bytes), Some(slot)) => *slot = Some(bytes),
                     (Err(error), _) => {
                         self.report(placed, *shard, &error);
-                        lost.push(*shard);
+                        failed.push(*shard);
                     }
                     (Ok(_), None) => {}
                 }
@@ -161,7 +185,7 @@ impl Fetch<'_> {
         let (plaintext, corrupt) =
             opened.map_err(|error| Error::Unreadable(format!("too few shards are what their names say: {error}")))?;
         for shard in corrupt {
-            self.incident(placed, shard);
+            self.incident(placed, shard, "corrupt-shard");
         }
         Ok(plaintext)
     }
@@ -238,18 +262,23 @@ impl Fetch<'_> {
 
     fn report(&self, placed: &Placed, shard: usize, error: &FetchError) {
         tracing::warn!(request_id = %self.reading.caller.request, shard, %error, "a shard could not be had");
-        if let FetchError::Node(NodeError::Refused { refusal, .. }) = error
-            && refusal.code == RefusalCode::Corrupt
-        {
-            self.incident(placed, shard);
+        match error {
+            FetchError::Node(NodeError::Refused { refusal, .. }) if refusal.code == RefusalCode::Corrupt => {
+                self.incident(placed, shard, "corrupt-shard");
+            }
+            // It signed for the shard once.
+            FetchError::Node(NodeError::Refused { refusal, .. }) if refusal.code == RefusalCode::NotFound => {
+                self.incident(placed, shard, "missing-shard");
+            }
+            _ => {}
         }
     }
 
-    fn incident(&self, placed: &Placed, shard: usize) {
+    fn incident(&self, placed: &Placed, shard: usize, what: &str) {
         let node = placed.holders.get(shard).copied();
-        tracing::error!(?node, shard, "corrupt shard");
+        tracing::error!(?node, shard, what, "a node does not have what it signed for");
         let request = self.reading.caller.request;
-        drop(self.gateway.log.incident(request, "corrupt-shard", node, placed.read.cid(shard)));
+        drop(self.gateway.log.incident(request, what, node, placed.read.cid(shard)));
         if let (Some(node), Some(cid)) = (node, placed.read.cid(shard)) {
             crate::repair::note_damaged(self.gateway, placed.at, ShardAt { cid, node });
         }
@@ -259,10 +288,24 @@ impl Fetch<'_> {
 /// What an attempt to read a segment came to.
 enum Attempt {
     Opened(Bytes),
-    /// These shards could not be had.
-    Lost(Vec<usize>),
+    /// Some shards could not be had.
+    Lost(Lost),
     /// Some bytes are not what was sealed.
     Forged,
+}
+
+/// Shards that a healthy read could not have.
+#[derive(Default)]
+struct Lost {
+    /// All of them.
+    wanted: Vec<usize>,
+    /// Those that need not be asked for again: their holders did answer, or cannot.
+    failed: Vec<usize>,
+}
+
+/// Whether a node in this state is not even asked as long as others can rebuild what it holds.
+const fn is_gone(state: Option<NodeState>) -> bool {
+    matches!(state, Some(NodeState::Offline | NodeState::Lost | NodeState::Corrupt))
 }
 
 /// Why bytes of a shard could not be had.
@@ -272,6 +315,10 @@ enum FetchError {
     NoHolder,
     #[error("the law does not let node {node} serve it")]
     NotPermitted { node: NodeId },
+    #[error("node {node} is known to be gone, so others are asked first")]
+    Gone { node: NodeId },
+    #[error("node {node} takes longer than {} s, so others are asked", HOLDER_WAIT_MAX.as_secs())]
+    Slow { node: NodeId },
     #[error(transparent)]
     Node(#[from] NodeError),
 }

@@ -20,6 +20,8 @@ use super::standing::{Claims, Delays, Dispute, Document, Mark, PlaceView, Reason
 use crate::clock::Clock;
 use crate::config::EnrolledNode;
 
+/// Failures within so many milliseconds have one cause and count as one: many requests are under way to a node at once.
+const ONE_FAILURE_MILLIS: u64 = 1_000;
 /// How long the roster may be old before it is made anew, in milliseconds. A node whose place changes is fenced within 5 s.
 const ROSTER_MILLIS_MAX: u64 = 1_000;
 /// How long a node gets nothing new after a connection to it failed, unless it announces itself meanwhile.
@@ -65,6 +67,8 @@ struct Heard {
     failed: Option<UnixMillis>,
     answered: u32,
     unanswered: u32,
+    /// When a failure was counted last.
+    counted: Option<UnixMillis>,
 }
 
 /// What is on file of a node.
@@ -159,8 +163,12 @@ impl Directory {
     /// Remembers that a connection to the node failed just now.
     pub fn note_failure(&self, node: &NodeId) {
         if let Some(heard) = self.heard.write().get_mut(node) {
-            heard.failed = Some(self.clock.now());
-            heard.unanswered = heard.unanswered.saturating_add(1);
+            let now = self.clock.now();
+            heard.failed = Some(now);
+            if heard.counted.is_none_or(|counted| now.millis_since(counted) >= ONE_FAILURE_MILLIS) {
+                heard.counted = Some(now);
+                heard.unanswered = heard.unanswered.saturating_add(1);
+            }
             self.changed.store(true, Ordering::Release);
         }
     }

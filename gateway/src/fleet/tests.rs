@@ -110,6 +110,19 @@ async fn a_node_that_announces_itself_from_home_is_online_and_logged_so() {
 }
 
 #[actix_web::test]
+async fn what_fails_at_once_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = testing::gateway(folder.path(), &enrolled(1)).await;
+    let directory = &running.gateway.directory;
+    directory.hear(says(&running, 1, "127.0.5.1"));
+    comes_to(&running, 1, NodeState::Online).await;
+    (0..50).for_each(|_| directory.note_failure(&node(1)));
+    running.gateway.warden.step().await.unwrap();
+    assert_eq!(directory.standing(&node(1)).unwrap().judged.state, NodeState::Online);
+    running.stop().await;
+}
+
+#[actix_web::test]
 async fn a_node_that_moves_abroad_is_fenced_at_once_with_an_incident_and_stays_so_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let running = testing::gateway(folder.path(), &enrolled(1)).await;

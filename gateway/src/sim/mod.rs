@@ -50,8 +50,7 @@ async fn run_steps(seed: u64, trace: &mut Vec<String>) -> Result<(), String> {
     let before = world.handles.law.lock().law;
     world.settle(&mut dice).await?;
     world.check(before).await?;
-    let log = world.handles.gateway.log.checkpoint();
-    trace.push(format!("log of {} entries, root {}", log.size(), log.root()));
+    // How long the log is by now is not part of what a seed does: its own thread may write the last outcome a moment later.
     world.handles.gateway.log.close();
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domicile_compliance::audit::{AuditLog, CommitmentDomain, IntentDraft, LogConfig};
-use domicile_compliance::{Circumstances, Lawbook, Permit};
+use domicile_compliance::{Circumstances, Grounds, Lawbook, Permit};
 use domicile_types::{
     Budget, Classification, DataId, EvidenceGrade, IdentityKey, NodeId, OperationKind, OutcomeStatus, PackId, Place,
     RequestId, Salt, Subject, SubjectFacts, UnixMillis,
@@ -125,6 +125,7 @@ impl Law {
             nodes: &self.nodes,
             now: now(),
             located_warnings: &[],
+            grounds: Grounds::NONE,
         }
         .question(OperationKind::GetObject);
         if let Some(log) = log {
@@ -180,6 +181,7 @@ fn draft(log: &AuditLog, permit: &Permit) -> Result<IntentDraft, Box<dyn Error>>
         expires: permit.decided_at().plus_millis(3_600_000),
         epoch: 0,
         worker: None,
+        charge: None,
     })
 }
 

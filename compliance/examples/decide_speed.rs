@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use domicile_compliance::{Circumstances, Lawbook};
+use domicile_compliance::{Circumstances, Grounds, Lawbook};
 use domicile_types::{
     Classification, EvidenceGrade, NodeId, OperationKind, PackId, ParseError, Place, Subject, SubjectFacts, UnixMillis,
 };
@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             nodes: &nodes?,
             now: NOW,
             located_warnings: &[],
+            grounds: Grounds::NONE,
         }
         .question(operation);
         let (cold, _) = timed(|| lawbook.decide(&question));

@@ -19,6 +19,6 @@ pub mod pack;
 pub mod place;
 
 pub use crate::cases::{CaseReport, run_cases};
-pub use crate::decide::{Ask, AskClass, AskedActions, Circumstances, Explanation, Permit, Question, Ruling};
+pub use crate::decide::{Ask, AskClass, AskedActions, Circumstances, Explanation, Grounds, Permit, Question, Ruling};
 pub use crate::geo::{ClientAddressError, Locator, LocatorError, Networks, client_address};
 pub use crate::pack::{Lawbook, Pack, PackLoadError, PackSet};

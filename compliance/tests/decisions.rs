@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use domicile_compliance::{AskClass, Circumstances, Lawbook, Question, Ruling};
+use domicile_compliance::{AskClass, Circumstances, Grounds, Lawbook, Question, Ruling};
 use domicile_types::{
     Action, Classification, ENTRY_BYTES_MAX, EvidenceGrade, IdentityKey, Limb, NodeId, OperationKind, PackId, Party,
     PartyId, Place, Subject, SubjectFacts, SuiteId, UnixMillis, Verdict,
@@ -53,6 +53,7 @@ fn ask(operation: OperationKind, packs: &[&str], gateway: &str, requester: &str,
         nodes: &nodes(fleet),
         now: NOW,
         located_warnings: &[],
+        grounds: Grounds::NONE,
     };
     circumstances.question(operation)
 }

@@ -121,6 +121,8 @@ fn question(action: Action, subject: Subject, classification: Classification) ->
         asks: vec![Ask { action, facts, class: AskClass::Required }],
         now: UnixMillis(1_795_305_600_000),
         located_warnings: Vec::new(),
+        approvals: Vec::new(),
+        totals: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use domicile_compliance::audit::{
     AuditLog, CheckpointMemory, CommitmentDomain, IntentDraft, LogConfig, Observation, Opening, SeenCheckpoint, Ticket,
     TicketRules, TicketVerifier, VerifierKey, export, verify_export, verify_log,
 };
-use domicile_compliance::{Circumstances, Lawbook, Question};
+use domicile_compliance::{Circumstances, Grounds, Lawbook, Question};
 use domicile_types::{
     Budget, Classification, DataId, Entry, EvidenceGrade, IdentityKey, OperationKind, OutcomeStatus, PackId, Place,
     RequestId, Salt, Subject, SubjectFacts, UnixMillis,
@@ -44,6 +44,7 @@ fn question(requester: &str) -> Question {
         nodes: &[facts(Subject::Node(IdentityKey::from_seed(&[1; 32]).id()), "CN")],
         now: NOW,
         located_warnings: &[],
+        grounds: Grounds::NONE,
     }
     .question(OperationKind::GetObject)
 }
@@ -65,6 +66,7 @@ fn draft(log: &AuditLog, place: &str) -> IntentDraft {
         expires: NOW.plus_millis(60_000),
         epoch: 0,
         worker: None,
+        charge: None,
     }
 }
 

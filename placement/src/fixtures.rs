@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use domicile_compliance::{Circumstances, Lawbook, Permit};
+use domicile_compliance::{Circumstances, Grounds, Lawbook, Permit};
 use domicile_types::{
     Classification, ControllerId, EvidenceGrade, NodeId, OperationKind, OperatorId, PackId, Party, PartyId, Place,
     Subject, SubjectFacts, UnixMillis,
@@ -37,6 +37,7 @@ pub(crate) fn permit_for(operation: OperationKind, roster: &Roster) -> Permit {
         // 2026-11-22T00:00:00Z
         now: UnixMillis(1_795_305_600_000),
         located_warnings: &[],
+        grounds: Grounds::NONE,
     };
     let ruling = LAWBOOK.decide(&circumstances.question(operation));
     ruling.permit.unwrap_or_else(|| panic!("denied: {:?}", ruling.decision))

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use domicile_compliance::{Circumstances, Lawbook, Permit, Ruling};
+use domicile_compliance::{Circumstances, Grounds, Lawbook, Permit, Ruling};
 use domicile_placement::{
     NodeRecord, NodeState, PlacementRefusal, PlacementRequest, PlacementSeed, Roster, check, place, removals,
 };
@@ -83,6 +83,7 @@ fn ruling(packs: &[&str], gateway: &str, roster: &Roster) -> Ruling {
         // 2026-11-22T00:00:00Z
         now: UnixMillis(1_795_305_600_000),
         located_warnings: &[],
+        grounds: Grounds::NONE,
     };
     LAWBOOK.decide(&circumstances.question(OperationKind::PutObject))
 }

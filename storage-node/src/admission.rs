@@ -275,6 +275,7 @@ mod tests {
                 export: false,
                 rules: Vec::new(),
                 obligations: Vec::new(),
+                approvals: Vec::new(),
                 packs: Vec::new(),
                 inputs: String::new(),
                 warnings: Vec::new(),
@@ -287,6 +288,7 @@ mod tests {
             expires: UnixMillis(1),
             epoch: 0,
             worker: None,
+            charge: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Entries that are no operation's: what became of the fleet, of what is judged by, of something deleted.
 
 use domicile_types::{
-    Commitment, DataId, Entry, FleetChange, LocationSource, NodeId, OperatorId, PackVersion, UnixMillis,
+    ApprovalChange, ApprovalId, Commitment, DataId, Entry, FleetChange, KeyChange, LocationSource, NodeId, OperatorId,
+    PackVersion, Place, ProposalChange, UnixMillis,
 };
 
 /// What [`super::AuditLog::note`] records. Operations are not among it: their entries need a permit.
@@ -46,6 +47,72 @@ pub enum Event {
         /// How many shards may still lie on nodes that cannot be reached.
         residue: u64,
     },
+    /// An approval changed.
+    Approval {
+        /// What happened.
+        what: ApprovalChange,
+        /// To which.
+        approval: ApprovalId,
+        /// BLAKE3 of the canonical JSON of the approval as it stands from now on, in hexadecimal.
+        record: String,
+        /// Why: short kebab-case names; sorted here.
+        reasons: Vec<String>,
+        /// Who did it; `None`: the gateway, by itself.
+        by: Option<Commitment>,
+    },
+    /// A version of a pack was proposed, agreed to, turned down, or took force.
+    Proposal {
+        /// What happened.
+        what: ProposalChange,
+        /// The version.
+        pack: PackVersion,
+        /// From when on it judges.
+        effective: UnixMillis,
+        /// Who did it; `None`: the gateway, by itself.
+        by: Option<Commitment>,
+    },
+    /// A report was made.
+    Report {
+        /// Which kind.
+        report: String,
+        /// SHA-256 of the file, in hexadecimal.
+        hash: String,
+        /// `pdf`, `html` or `json`.
+        format: String,
+        /// The time it is about: from, to (exclusive).
+        period: (UnixMillis, UnixMillis),
+        /// Who asked for it; `None`: the gateway, by itself.
+        by: Option<Commitment>,
+    },
+    /// Somebody was shown what commitments hide.
+    Viewed {
+        /// Which register or page.
+        what: String,
+        /// How many rows.
+        rows: u64,
+        /// Who.
+        by: Commitment,
+    },
+    /// A key that others hang from was made, rotated or shredded.
+    Key {
+        /// What happened.
+        what: KeyChange,
+        /// Its name: no secret.
+        key: String,
+        /// The jurisdiction that it belongs to.
+        jurisdiction: String,
+        /// Where it is held.
+        place: Place,
+    },
+    /// An earlier entry is not the whole truth.
+    Correction {
+        /// The index of that entry.
+        of: u64,
+        /// What is so.
+        reason: String,
+        /// Who says so.
+        by: Commitment,
+    },
 }
 
 impl From<Event> for Entry {
@@ -60,6 +127,16 @@ impl From<Event> for Entry {
             Event::Deleted { data, bucket, shredded, receipts, receipts_hash, residue } => {
                 Self::Deleted { data, bucket, shredded, receipts, receipts_hash, residue }
             }
+            Event::Approval { what, approval, record, mut reasons, by } => {
+                reasons.sort_unstable();
+                reasons.dedup();
+                Self::Approval { what, approval, record, reasons, by }
+            }
+            Event::Proposal { what, pack, effective, by } => Self::Proposal { what, pack, effective, by },
+            Event::Report { report, hash, format, period, by } => Self::Report { report, hash, format, period, by },
+            Event::Viewed { what, rows, by } => Self::Viewed { what, rows, by },
+            Event::Key { what, key, jurisdiction, place } => Self::Key { what, key, jurisdiction, place },
+            Event::Correction { of, reason, by } => Self::Correction { of, reason, by },
         }
     }
 }

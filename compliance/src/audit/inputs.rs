@@ -149,6 +149,8 @@ mod tests {
             asks,
             now: UnixMillis(now),
             located_warnings: Vec::new(),
+            approvals: Vec::new(),
+            totals: Vec::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use domicile_types::{
-    Budget, Commitment, DataId, Decision, Entry, Intent, NodeId, OperationKind, Outcome, OutcomeStatus, Place,
+    Budget, Charge, Commitment, DataId, Decision, Entry, Intent, NodeId, OperationKind, Outcome, OutcomeStatus, Place,
     RequestId, ShardCid, UnixMillis, Verdict,
 };
 use futures_channel::oneshot;
@@ -59,6 +59,8 @@ pub struct IntentDraft {
     pub epoch: u64,
     /// The node that works in the gateway's stead.
     pub worker: Option<NodeId>,
+    /// What serving it charges.
+    pub charge: Option<Charge>,
 }
 
 impl IntentDraft {
@@ -80,6 +82,7 @@ impl IntentDraft {
             expires: self.expires,
             epoch: self.epoch,
             worker: self.worker,
+            charge: self.charge,
         }
     }
 }

@@ -199,7 +199,13 @@ impl LogCore {
             | Entry::Incident { .. }
             | Entry::Fleet { .. }
             | Entry::Judging { .. }
-            | Entry::Deleted { .. } => EntryClass::Control,
+            | Entry::Deleted { .. }
+            | Entry::Approval { .. }
+            | Entry::Proposal { .. }
+            | Entry::Report { .. }
+            | Entry::Viewed { .. }
+            | Entry::Key { .. }
+            | Entry::Correction { .. } => EntryClass::Control,
         };
         let record = Record { v: Record::VERSION, time: (self.clock)(), gateway: self.gateway, request, entry };
         self.queue.push(encode(&record)?.into(), class, abandoned)

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_types::{
-    Action, Classification, EvidenceGrade, Limb, NodeId, OperationKind, ParseError, Party, Place, Subject,
-    SubjectFacts, UnixMillis, Verdict,
+    Action, ApprovalId, ApprovalRef, Classification, CountMethod, Counts, EvidenceGrade, Limb, MechanismId, NodeId,
+    OperationKind, ParseError, Party, Place, Subject, SubjectFacts, Total, UnixMillis, Verdict,
 };
 use serde::Deserialize;
 use time::macros::format_description;
@@ -76,6 +76,12 @@ struct RawCase {
     /// Object tags, without their prefix.
     #[serde(default)]
     data: BTreeMap<String, String>,
+    /// Mechanisms that an approval in force stands on.
+    #[serde(default)]
+    approved: BTreeSet<MechanismId>,
+    /// What ledgers come to with this request. One that is not named is unknown.
+    #[serde(default)]
+    totals: BTreeMap<String, Tally>,
     /// The day of the question; by default the pack's `as_of`.
     on: Option<String>,
     expect: Verdict,
@@ -84,6 +90,17 @@ struct RawCase {
     limbs: BTreeSet<Limb>,
     #[serde(default)]
     obligations: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tally {
+    #[serde(default)]
+    subjects: u64,
+    #[serde(default)]
+    sensitive: u64,
+    #[serde(default)]
+    bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +145,31 @@ impl RawCase {
         let unknown = |name: &str| ParseError::new("party", name, "one of [parties] in this file");
         let party = self.party.as_deref().map(|name| parties.get(name).cloned().ok_or_else(|| unknown(name)));
         let party = party.transpose().map_err(fault("party"))?;
+        let facts = pack.facts();
+        if let Some(mechanism) = self.approved.iter().find(|mechanism| !facts.mechanisms.contains_key(mechanism)) {
+            let problem = ParseError::new("mechanism", mechanism.as_str(), "one of [mechanisms] in pack.toml");
+            return Err(fault("approved")(problem));
+        }
+        if let Some(ledger) = self.totals.keys().find(|ledger| !facts.ledgers.contains_key(*ledger)) {
+            return Err(fault("totals")(ParseError::new("ledger", ledger, "one of [ledgers] in pack.toml")));
+        }
+        let approvals = self.approved.iter().map(|mechanism| ApprovalRef {
+            id: ApprovalId::from_bytes([0; 16]),
+            pack: pack.id().clone(),
+            mechanism: mechanism.clone(),
+            expires: now.plus_millis(24 * 60 * 60 * 1000),
+        });
+        let totals = self.totals.iter().map(|(ledger, tally)| Total {
+            pack: pack.id().clone(),
+            ledger: ledger.clone(),
+            since: facts.ledgers.get(ledger).map_or(now, |ledger| ledger.since(now)),
+            before: Counts::default(),
+            after: Counts { subjects: tally.subjects, sensitive: tally.sensitive, bytes: tally.bytes },
+            method: CountMethod::Sum,
+        });
         let question = Question {
+            approvals: approvals.collect(),
+            totals: totals.collect(),
             operation: self.operation.unwrap_or_else(|| usual_operation(self.action)),
             packs: vec![pack.id().clone()],
             classification,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression as Expr, Schema};
-use domicile_types::{Classification, OperationKind, Party, Place, Subject, SubjectFacts, UnixMillis};
+use domicile_types::{
+    ApprovalRef, Classification, Counts, OperationKind, Party, Place, Subject, SubjectFacts, Total, UnixMillis,
+};
 
 use crate::decide::Ask;
 use crate::pack::schema::attribute_of;
@@ -16,6 +18,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) pack: &'a Pack,
     pub(crate) operation: OperationKind,
     pub(crate) classification: &'a Classification,
+    pub(crate) approvals: &'a [ApprovalRef],
+    pub(crate) totals: &'a [Total],
     pub(crate) ask: &'a Ask,
     pub(crate) place: Place,
     pub(crate) now: UnixMillis,
@@ -62,12 +66,46 @@ impl Reading<'_> {
             pair("evidence", Expr::new_long(i64::from(facts.evidence.number()))),
             pair("data", self.data(law, window)?),
             pair("pack", pack(law)?),
+            pair("approved", self.approved(window)?),
+            pair("total", self.totals()?),
         ];
         if let Some(party) = party {
             pairs.push(pair("party", self.party(law, party, window)?));
         }
         let (action, resource) = (entity("Action", self.ask.action.name())?, entity("Data", "data")?);
         Ok(Facts { pairs, principal: principal(facts)?, action, resource })
+    }
+
+    /// Which mechanisms of the pack an approval in force stands on.
+    fn approved(&self, window: &mut Window) -> Result<Expr, String> {
+        let id = self.pack.id();
+        let stands = self.pack.facts().mechanisms.keys().map(|mechanism| {
+            let mut in_force = false;
+            for held in self.approvals.iter().filter(|held| held.pack == *id && held.mechanism == *mechanism) {
+                window.narrow(held.expires, self.now);
+                in_force |= self.now < held.expires;
+            }
+            pair(&attribute_of(mechanism.as_str()), Expr::new_bool(in_force))
+        });
+        let stands: Vec<_> = stands.collect();
+        record(stands)
+    }
+
+    /// What every ledger of the pack comes to if this request is served; unknown where nobody said.
+    fn totals(&self) -> Result<Expr, String> {
+        let id = self.pack.id();
+        let tallies = self.pack.facts().ledgers.keys().map(|ledger| {
+            let total = self.totals.iter().find(|total| total.pack == *id && total.ledger == *ledger);
+            let counts = total.map_or_else(Counts::default, |total| total.after);
+            let tally = record([
+                pair("known", Expr::new_bool(total.is_some())),
+                pair("subjects", long(counts.subjects)),
+                pair("sensitive", long(counts.sensitive)),
+                pair("bytes", long(counts.bytes)),
+            ])?;
+            Ok(pair(ledger, tally))
+        });
+        record(tallies.collect::<Result<Vec<_>, String>>()?)
     }
 
     fn place(&self, law: &PackFacts, place: Place, party: Option<&Party>, window: &mut Window) -> Result<Expr, String> {

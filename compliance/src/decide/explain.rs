@@ -73,7 +73,7 @@ fn reading(pack: &PackId, facts: &PackFacts, ask: &Ask, place: Place, question: 
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Decision { verdict, export, rules, obligations, packs, inputs, warnings } = &self.decision;
+        let Decision { verdict, export, rules, obligations, approvals, packs, inputs, warnings } = &self.decision;
         let export = if *export { ", an export event" } else { "" };
         writeln!(f, "{}{export}", said(*verdict))?;
         for rule in rules {
@@ -82,6 +82,9 @@ impl fmt::Display for Explanation {
         }
         for obligation in obligations {
             writeln!(f, "  with {}", obligation.0)?;
+        }
+        for approval in approvals {
+            writeln!(f, "  approval {approval}")?;
         }
         for warning in warnings {
             writeln!(f, "  warning: {warning}")?;

@@ -52,7 +52,8 @@ impl DataKey {
     fn of(question: &Question) -> Self {
         let mut hasher = blake3::Hasher::new();
         // JSON values end where they end: no length is needed between them. Nothing here fails to serialise.
-        let shared = serde_json::to_vec(&(&question.operation, &question.classification));
+        let Question { operation, classification, approvals, totals, .. } = question;
+        let shared = serde_json::to_vec(&(operation, classification, approvals, totals));
         hasher.update(&shared.unwrap_or_default());
         Self(hasher)
     }
@@ -106,6 +107,8 @@ fn judge(pack: &Pack, question: &Question, ask: &Ask) -> Answer {
             pack,
             operation: question.operation,
             classification: &question.classification,
+            approvals: &question.approvals,
+            totals: &question.totals,
             ask,
             place: *place,
             now: question.now,

@@ -23,7 +23,7 @@ use domicile_types::{Action, Decision, Finding, Obligation, PackId, RuleRef, Ver
 pub use crate::decide::explain::{Explanation, PlaceReading};
 pub(crate) use crate::decide::memo::Memo;
 pub use crate::decide::permit::Permit;
-pub use crate::decide::question::{Ask, AskClass, AskedActions, Circumstances, Question};
+pub use crate::decide::question::{Ask, AskClass, AskedActions, Circumstances, Grounds, Question};
 use crate::pack::Lawbook;
 
 /// The rule that a deny by default names.
@@ -70,6 +70,7 @@ impl Lawbook {
             export: rules.iter().any(|rule| rule.limb.is_some()),
             rules: rules.into_iter().collect(),
             obligations: obligations.into_iter().collect(),
+            approvals: question.approvals.iter().map(|approval| approval.id).collect(),
             packs: known.map(|pack| pack.version().clone()).collect(),
             inputs: question.hash(),
             warnings: question.located_warnings.clone(),

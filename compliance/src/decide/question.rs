@@ -1,6 +1,6 @@
 //! Questions: everything a decision depends on, in one serialisable value.
 
-use domicile_types::{Action, Classification, OperationKind, PackId, SubjectFacts, UnixMillis};
+use domicile_types::{Action, ApprovalRef, Classification, OperationKind, PackId, SubjectFacts, Total, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// What is to be decided. Its canonical JSON (compact, fields in the order declared, absent instead of null) is hashed into
@@ -21,6 +21,26 @@ pub struct Question {
     /// What the locating of the subjects had to warn of; carried into the decision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub located_warnings: Vec<String>,
+    /// Approvals that match who asks, from where, for what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalRef>,
+    /// What the packs' ledgers come to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub totals: Vec<Total>,
+}
+
+/// What an export would stand on: approvals that match, and what is charged already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// Approvals in force that match who asks, from where, for what.
+    pub approvals: Vec<ApprovalRef>,
+    /// What the packs' ledgers come to. A ledger that is not among them is unknown to rules.
+    pub totals: Vec<Total>,
+}
+
+impl Grounds {
+    /// Nothing: how everything is judged that is no export.
+    pub const NONE: &'static Self = &Self { approvals: Vec::new(), totals: Vec::new() };
 }
 
 /// One subject, one action.
@@ -121,6 +141,8 @@ pub struct Circumstances<'a> {
     pub now: UnixMillis,
     /// What the locating had to warn of.
     pub located_warnings: &'a [String],
+    /// What an export would stand on.
+    pub grounds: &'a Grounds,
 }
 
 impl Circumstances<'_> {
@@ -141,6 +163,8 @@ impl Circumstances<'_> {
             asks: required.map(ask(AskClass::Required)).chain(candidates.map(ask(AskClass::Candidate))).collect(),
             now: self.now,
             located_warnings: self.located_warnings.to_vec(),
+            approvals: self.grounds.approvals.clone(),
+            totals: self.grounds.totals.clone(),
         }
     }
 }

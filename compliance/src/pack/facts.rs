@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use domicile_types::{DataClass, EvidenceGrade, Place, SchemeId, SuiteId, UnixMillis};
+use domicile_types::{DataClass, EvidenceGrade, MechanismId, Place, SchemeId, SuiteId, UnixMillis};
 use serde::Deserialize;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use crate::pack::{PackFiles, PackLoadError};
+use crate::pack::{Ledger, Mechanism, PackFiles, PackLoadError};
 use crate::place::{Group, Membership, TerritoryMap};
 
 /// What a regime holds to be so.
@@ -40,6 +40,10 @@ pub struct PackFacts {
     pub groups: BTreeMap<String, Group>,
     /// Its numbers: `context.pack.thresholds.<name>`.
     pub thresholds: BTreeMap<String, i64>,
+    /// What approvals may stand on: `context.approved.<mechanism>`.
+    pub mechanisms: BTreeMap<MechanismId, Mechanism>,
+    /// What it counts of exports: `context.total.<ledger>`.
+    pub ledgers: BTreeMap<String, Ledger>,
     /// Its terms, each a Cedar expression over `context`: `context.term.<name>` in rules.
     pub definitions: BTreeMap<String, String>,
 }
@@ -84,6 +88,10 @@ struct RawPack {
     groups: BTreeMap<String, RawGroup>,
     #[serde(default)]
     thresholds: BTreeMap<String, i64>,
+    #[serde(default)]
+    mechanisms: BTreeMap<MechanismId, Mechanism>,
+    #[serde(default)]
+    ledgers: BTreeMap<String, Ledger>,
     #[serde(default)]
     definitions: BTreeMap<String, String>,
 }
@@ -139,6 +147,13 @@ impl PackFacts {
                 return Err(reader.fault(&format!("thresholds.{name}"), "is negative: a count is at least 0"));
             }
         }
+        for (name, ledger) in &raw.ledgers {
+            reader.identifier("ledgers", name)?;
+            reader.ledger(name, ledger, &raw.classes, &raw.thresholds)?;
+        }
+        for (name, mechanism) in &raw.mechanisms {
+            reader.mechanism(name, mechanism)?;
+        }
         for name in raw.definitions.keys() {
             reader.identifier("definitions", name)?;
         }
@@ -156,6 +171,8 @@ impl PackFacts {
             territory,
             groups,
             thresholds: raw.thresholds,
+            mechanisms: raw.mechanisms,
+            ledgers: raw.ledgers,
             definitions: raw.definitions,
         })
     }
@@ -177,6 +194,41 @@ impl Reader {
             && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         let problem = "is not a name that rules can use: a-z, 0-9 and _, a letter first";
         if fits { Ok(()) } else { Err(self.fault(&format!("{table}.{name}"), problem)) }
+    }
+
+    fn ledger(
+        &self,
+        name: &str,
+        ledger: &Ledger,
+        classes: &BTreeSet<DataClass>,
+        thresholds: &BTreeMap<String, i64>,
+    ) -> Result<(), PackLoadError> {
+        let fact = format!("ledgers.{name}");
+        if let Some(class) = ledger.classes.iter().find(|class| !classes.contains(class)) {
+            return Err(self.fault(&fact, &format!("counts {class}, which is none of the pack's classes")));
+        }
+        if let Some(limit) = ledger.limits.values().find(|limit| !thresholds.contains_key(*limit)) {
+            return Err(self.fault(&fact, &format!("is held against {limit:?}, which is none of [thresholds]")));
+        }
+        if !(-12..=14).contains(&ledger.utc_offset_hours) {
+            return Err(self.fault(&fact, "utc_offset_hours is from -12 to 14"));
+        }
+        Ok(())
+    }
+
+    fn mechanism(&self, name: &MechanismId, mechanism: &Mechanism) -> Result<(), PackLoadError> {
+        let fact = format!("mechanisms.{name}");
+        // Rules write it as an attribute, with `_` for `-`.
+        if name.as_str().bytes().any(|b| !matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+            return Err(self.fault(&fact, "is not a name that rules can use: a-z, 0-9 and -, a letter first"));
+        }
+        if mechanism.title.trim().is_empty() || mechanism.cite.trim().is_empty() {
+            return Err(self.fault(&fact, "needs a title and a cite"));
+        }
+        if mechanism.days_max == Some(0) {
+            return Err(self.fault(&fact, "days_max is 0: no approval could ever stand on it"));
+        }
+        Ok(())
     }
 
     fn group(&self, name: &str, raw: RawGroup, territory: &TerritoryMap) -> Result<Group, PackLoadError> {

@@ -15,6 +15,7 @@ pub mod error;
 pub mod facts;
 mod files;
 mod lawbook;
+pub mod ledger;
 pub mod rules;
 pub mod schema;
 
@@ -24,6 +25,7 @@ pub use crate::pack::error::PackLoadError;
 pub use crate::pack::facts::{Algorithms, PackFacts};
 pub use crate::pack::files::PackFiles;
 pub use crate::pack::lawbook::{Lawbook, PackSet, UnknownPack};
+pub use crate::pack::ledger::{Counted, Ledger, LedgerKey, LedgerWindow, Mechanism};
 pub use crate::pack::rules::{Rule, RuleBook};
 
 /// One regime, ready to judge.

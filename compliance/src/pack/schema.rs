@@ -40,12 +40,18 @@ fn text<'a>(facts: &PackFacts, terms: impl Iterator<Item = &'a str>) -> String {
     let classes = record(classes.iter().map(String::as_str), "Bool");
     let terms = record(terms, "Bool");
     let thresholds = record(facts.thresholds.keys().map(String::as_str), "Long");
+    let mechanisms: Vec<String> = facts.mechanisms.keys().map(|name| attribute_of(name.as_str())).collect();
+    let approved = record(mechanisms.iter().map(String::as_str), "Bool");
+    let totals = record(facts.ledgers.keys().map(String::as_str), "Tally");
     let mut text = format!(
         "entity Node, Gateway, Requester, KeyService, Data;
 type Groups = {groups};
 type Classes = {classes};
 type Thresholds = {thresholds};
 type Terms = {terms};
+type Approved = {approved};
+type Tally = {{ known: Bool, subjects: Long, sensitive: Long, bytes: Long }};
+type Totals = {totals};
 type Place = {{ name: String, country: String, unknown: Bool, within: Groups, conditional: Groups }};
 type Party = {{ id: String, incorporated: Place, headquartered: Place, owned: Groups, controlled: Bool }};
 type Classification = {{
@@ -55,7 +61,7 @@ type Classification = {{
 type Pack = {{ shard_is_data: Bool, evidence_minimum: Long, thresholds: Thresholds }};
 type Ask = {{
   operation: String, place: Place, ambiguous: Bool, evidence: Long, party?: Party, data: Classification, pack: Pack,
-  term: Terms
+  approved: Approved, total: Totals, term: Terms
 }};
 "
     );

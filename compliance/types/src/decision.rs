@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceGrade, NodeId, PackId, Party, Place};
+use crate::{ApprovalId, EvidenceGrade, NodeId, PackId, Party, Place};
 
 /// What somebody wants to do with data, at one locus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -168,6 +168,9 @@ pub struct Decision {
     /// United over the packs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obligations: Vec<Obligation>,
+    /// The approvals that the request may stand on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalId>,
     /// The packs that were asked, in their versions.
     pub packs: Vec<PackVersion>,
     /// BLAKE3 of the canonical JSON of all inputs, in hexadecimal.

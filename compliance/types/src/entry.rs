@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::parse::string_form;
 use crate::{
-    DataId, Decision, LocationSource, NodeId, OperatorId, PackVersion, ParseError, Place, RequestId, ShardCid,
-    UnixMillis,
+    ApprovalChange, ApprovalId, Charge, DataId, Decision, KeyChange, LocationSource, NodeId, OperatorId, PackVersion,
+    ParseError, Place, ProposalChange, RequestId, ShardCid, UnixMillis,
 };
 
 /// The longest encoded record, in bytes. C2SP tlog-tiles allows 65,535; a ticket carries the entry in a header.
@@ -155,6 +155,9 @@ pub struct Intent {
     /// the gateway is not in).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<NodeId>,
+    /// What serving it charges to approvals and ledgers. Absent where nothing is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
 }
 
 /// How an operation ended.
@@ -311,13 +314,83 @@ pub enum Entry {
         /// How many shards may still lie on nodes that cannot be reached.
         residue: u64,
     },
+    /// An approval changed, or is about to be used up.
+    Approval {
+        /// What happened.
+        what: ApprovalChange,
+        /// To which.
+        approval: ApprovalId,
+        /// BLAKE3 of the canonical JSON of the approval as it stands from now on, in hexadecimal.
+        record: String,
+        /// Why: short kebab-case names, sorted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<String>,
+        /// Who did it. Absent: the gateway, by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Commitment>,
+    },
+    /// A version of a pack was proposed, agreed to, turned down, or took force.
+    Proposal {
+        /// What happened.
+        what: ProposalChange,
+        /// The version.
+        pack: PackVersion,
+        /// From when on it judges.
+        effective: UnixMillis,
+        /// Who did it. Absent: the gateway, by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Commitment>,
+    },
+    /// A report was made: its hash is its seal.
+    Report {
+        /// Which kind, as `domicile report` names it.
+        report: String,
+        /// SHA-256 of the file, in hexadecimal.
+        hash: String,
+        /// `pdf`, `html` or `json`.
+        format: String,
+        /// The time it is about: from, to (exclusive).
+        period: (UnixMillis, UnixMillis),
+        /// Who asked for it. Absent: the gateway, by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Commitment>,
+    },
+    /// Somebody was shown what commitments hide.
+    Viewed {
+        /// Which register or page, as the admin API names it.
+        what: String,
+        /// How many rows.
+        rows: u64,
+        /// Who.
+        by: Commitment,
+    },
+    /// A key that others hang from was made, rotated or shredded.
+    Key {
+        /// What happened.
+        what: KeyChange,
+        /// Its name: no secret.
+        key: String,
+        /// The jurisdiction that it belongs to, as packs name it.
+        jurisdiction: String,
+        /// Where it is held.
+        place: Place,
+    },
+    /// An earlier entry is not the whole truth: entries are never changed.
+    Correction {
+        /// The index of that entry in this log.
+        of: u64,
+        /// What is so.
+        reason: String,
+        /// Who says so.
+        by: Commitment,
+    },
 }
 
 /// The name of an [`Entry`] variant, for filters.
 pub type RecordKind = &'static str;
 
 impl Entry {
-    /// `intent`, `denied`, `outcome`, `erased`, `started`, `incident`, `fleet`, `judging` or `deleted`.
+    /// The variant's name as the log has it: `intent`, `denied`, `outcome` and so on.
     #[must_use]
     pub const fn kind(&self) -> RecordKind {
         match self {
@@ -330,6 +403,12 @@ impl Entry {
             Self::Fleet { .. } => "fleet",
             Self::Judging { .. } => "judging",
             Self::Deleted { .. } => "deleted",
+            Self::Approval { .. } => "approval",
+            Self::Proposal { .. } => "proposal",
+            Self::Report { .. } => "report",
+            Self::Viewed { .. } => "viewed",
+            Self::Key { .. } => "key",
+            Self::Correction { .. } => "correction",
         }
     }
 }

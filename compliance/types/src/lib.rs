@@ -5,6 +5,7 @@
 //!
 //! *Out of scope*: behaviour, traits, clocks, sockets, disks. Nothing here decides anything.
 
+mod approval;
 mod cid;
 mod classification;
 mod code;
@@ -18,6 +19,9 @@ mod party;
 mod place;
 mod time;
 
+pub use crate::approval::{
+    ApprovalChange, ApprovalId, ApprovalRef, Charge, CountMethod, Counts, KeyChange, MechanismId, ProposalChange, Total,
+};
 pub use crate::cid::{ShardCid, ShardCidError};
 pub use crate::classification::{Classification, DataClass};
 pub use crate::code::{CodeProfile, SuiteId};

@@ -44,6 +44,8 @@ macro_rules! slug {
     };
 }
 
+pub(crate) use slug;
+
 slug!(
     /// A customer: keys, buckets and quotas belong to one.
     TenantId,
@@ -120,6 +122,8 @@ macro_rules! random_id {
         string_form!($name);
     };
 }
+
+pub(crate) use random_id;
 
 random_id!(
     /// What shards are stored under: the bytes of one object version or one part, unrelated to its name.

@@ -1,7 +1,7 @@
 //! Packs: listed, tested against their scenarios, and asked what-if.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use domicile_compliance::{Circumstances, run_cases};
+use domicile_compliance::{Circumstances, Grounds, run_cases};
 use domicile_types::{Classification, EvidenceGrade, PackId, Subject, SubjectFacts};
 
 use super::AdminError;
@@ -136,6 +136,7 @@ pub(super) async fn explain(
         nodes: &nodes,
         now: gateway.clock.now(),
         located_warnings: &[],
+        grounds: Grounds::NONE,
     }
     .question(asked.operation);
     let explanation = gateway.judging.lawbook().explain(&question);

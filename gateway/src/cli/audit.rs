@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use domicile_compliance::audit::{KEY_FILE, SeenCheckpoint, SignedCheckpoint, VerifierKey, verify_export};
-use domicile_types::{Entry, OperationKind};
+use domicile_types::Entry;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 
@@ -132,7 +132,7 @@ fn row(view: &EntryView) -> Vec<String> {
             let rules: Vec<String> =
                 intent.decision.rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
             let export = if intent.decision.export { "yes" } else { "" };
-            row.extend([name(intent.operation), places.join(" "), export.to_owned(), rules.join(" ")]);
+            row.extend([kebab(&intent.operation), places.join(" "), export.to_owned(), rules.join(" ")]);
         }
         Entry::Outcome(outcome) => row.extend([
             format!("of {}", outcome.intent),
@@ -145,7 +145,7 @@ fn row(view: &EntryView) -> Vec<String> {
         }
         Entry::Incident { what, .. } => row.extend([String::new(), String::new(), String::new(), what.clone()]),
         Entry::Fleet { what, node, operator, .. } => row.extend([
-            serde_json::to_value(what).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
+            kebab(what),
             String::new(),
             String::new(),
             node.map(|node| node.to_string()).or(operator.as_ref().map(ToString::to_string)).unwrap_or_default(),
@@ -163,12 +163,29 @@ fn row(view: &EntryView) -> Vec<String> {
             format!("{receipts} shards deleted, {residue} left behind"),
         ]),
         Entry::Erased { reason, .. } => row.extend([String::new(), String::new(), String::new(), reason.clone()]),
+        Entry::Approval { what, approval, .. } => {
+            row.extend([kebab(what), String::new(), String::new(), approval.to_string()]);
+        }
+        Entry::Proposal { what, pack, .. } => {
+            row.extend([kebab(what), String::new(), String::new(), format!("{} as of {}", pack.pack, pack.as_of)]);
+        }
+        Entry::Report { report, format, .. } => {
+            row.extend([report.clone(), String::new(), String::new(), format.clone()]);
+        }
+        Entry::Viewed { what, rows, .. } => {
+            row.extend([what.clone(), String::new(), String::new(), format!("{rows} rows")]);
+        }
+        Entry::Key { what, key, .. } => row.extend([kebab(what), String::new(), String::new(), key.clone()]),
+        Entry::Correction { of, reason, .. } => {
+            row.extend([format!("of {of}"), String::new(), String::new(), reason.clone()]);
+        }
     }
     row
 }
 
-fn name(operation: OperationKind) -> String {
-    serde_json::to_value(operation).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+/// A value's name as the log has it.
+fn kebab(name: &impl serde::Serialize) -> String {
+    serde_json::to_value(name).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 async fn show(index: u64, args: &AdminArgs) -> anyhow::Result<()> {

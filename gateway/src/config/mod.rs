@@ -162,11 +162,19 @@ impl std::fmt::Debug for Credential {
 pub enum Role {
     /// Sees where its own objects are.
     Uploader,
-    /// Reads the log, packs and placements.
+    /// Reads registers, reports and the log; changes nothing.
+    Auditor,
+    /// A compliance officer: reads the log, packs and placements; asks for approvals and proposes packs.
     Officer,
-    /// Sees nodes.
+    /// The second pair of eyes: decides on what officers ask for, and operates nothing.
+    Approver,
+    /// Runs the fleet.
     Operator,
-    /// All of these.
+    /// Keys, tokens and erasure.
+    SecurityAdmin,
+    /// The users, keys and roles of one tenant.
+    TenantAdmin,
+    /// Sets up an installation: what operators, officers and security admins may do, but never an approver's part.
     Admin,
 }
 
@@ -177,6 +185,8 @@ pub struct Token {
     pub role: Role,
     /// Whose objects an uploader's token shows.
     pub tenant: Option<TenantId>,
+    /// Who holds it. Two tokens of one person are one pair of eyes; a token of nobody neither asks for approvals nor decides.
+    pub person: Option<String>,
     /// The secret.
     pub token: String,
 }

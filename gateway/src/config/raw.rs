@@ -186,6 +186,9 @@ pub struct RawToken {
     /// Tenant, for uploaders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
+    /// Who holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// Secret.
     pub token: String,
 }
@@ -336,7 +339,7 @@ impl RawCredential {
 
 impl RawToken {
     fn into_token(self) -> Token {
-        Token { role: self.role, tenant: self.tenant, token: self.token }
+        Token { role: self.role, tenant: self.tenant, person: self.person, token: self.token }
     }
 }
 

@@ -214,6 +214,7 @@ fn gateway_config(
         Ok(RawToken {
             role: token.role,
             tenant: token.tenant.as_ref().map(|tenant| tenant.parse()).transpose()?,
+            person: Some(token.name.clone()),
             token: token.token.clone(),
         })
     };

@@ -70,7 +70,16 @@ impl Secrets {
         });
         let of_role =
             |(name, role): (&str, Role)| BearerToken { name: name.to_owned(), role, tenant: None, token: text() };
-        let staff = [("officer", Role::Officer), ("operator", Role::Operator), ("admin", Role::Admin)];
+        let staff = [
+            ("auditor", Role::Auditor),
+            ("officer", Role::Officer),
+            ("officer-2", Role::Officer),
+            ("approver", Role::Approver),
+            ("approver-2", Role::Approver),
+            ("operator", Role::Operator),
+            ("security-admin", Role::SecurityAdmin),
+            ("admin", Role::Admin),
+        ];
         let of_tenant = |tenant: &domicile_types::TenantId| BearerToken {
             name: format!("uploader-{tenant}"),
             role: Role::Uploader,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domicile_chunker::SegmentLayout;
-use domicile_compliance::{Circumstances, Lawbook};
+use domicile_compliance::{Circumstances, Grounds, Lawbook};
 use domicile_placement::{NodeRecord, Roster};
 use domicile_types::{
     Action, ControllerId, Finding, NodeId, OperationKind, RuleRef, Subject, SubjectFacts, UnixMillis, Verdict,
@@ -117,6 +117,7 @@ impl<'a> Survey<'a> {
             nodes: &self.nodes,
             now: self.now,
             located_warnings: &[],
+            grounds: Grounds::NONE,
         }
         .question(OperationKind::Repair);
         let denied = self.lawbook.decide(&question).findings.into_iter().filter_map(|finding| match finding {

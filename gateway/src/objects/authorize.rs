@@ -1,7 +1,7 @@
 //! The gate that every use case passes: the question to the law, and the entry in the log.
 
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
-use domicile_compliance::{Circumstances, Permit};
+use domicile_compliance::{Circumstances, Grounds, Permit};
 use domicile_types::{
     Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, NodeId, ObjectKey,
     OperationKind, PackId, Place, RequestId, RuleRef, Salt, Subject, SubjectFacts, TenantId, Verdict,
@@ -191,6 +191,7 @@ impl Gateway {
             nodes: &matter.nodes,
             now: self.clock.now(),
             located_warnings: &located.warnings,
+            grounds: Grounds::NONE,
         }
         .question(matter.operation);
         if let Some(hands) = hands {
@@ -325,6 +326,7 @@ impl Gateway {
             expires: self.clock.now().plus_millis(self.config.limits.ticket_seconds.saturating_mul(1000)),
             epoch: scope.epoch,
             worker: scope.worker,
+            charge: None,
         })
     }
 }

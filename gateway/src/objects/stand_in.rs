@@ -16,7 +16,7 @@ pub(super) fn stand_in(question: &mut Question, worker: &SubjectFacts) {
 mod tests {
     use std::path::Path;
 
-    use domicile_compliance::{Circumstances, Lawbook};
+    use domicile_compliance::{Circumstances, Grounds, Lawbook};
     use domicile_types::{Classification, EvidenceGrade, NodeId, OperationKind, PackId, Place, UnixMillis};
 
     use super::*;
@@ -40,6 +40,7 @@ mod tests {
             nodes: &nodes,
             now: UnixMillis(1_795_305_600_000),
             located_warnings: &[],
+            grounds: Grounds::NONE,
         }
         .question(OperationKind::Repair);
         assert!(lawbook.decide(&question).permit.is_none(), "a gateway in Germany passes nothing of China's on");

@@ -25,6 +25,7 @@ fn intent(node_bytes_max: u64, data: Option<DataId>) -> Entry {
         export: false,
         rules: Vec::new(),
         obligations: Vec::new(),
+        approvals: Vec::new(),
         packs: Vec::new(),
         inputs: String::new(),
         warnings: Vec::new(),
@@ -46,6 +47,7 @@ fn intent(node_bytes_max: u64, data: Option<DataId>) -> Entry {
         expires: UnixMillis(2),
         epoch: 0,
         worker: None,
+        charge: None,
     })
 }
 

@@ -318,6 +318,7 @@ mod tests {
             export: true,
             rules: vec![rule],
             obligations: Vec::new(),
+            approvals: Vec::new(),
             packs: Vec::new(),
             inputs: String::new(),
             warnings: Vec::new(),

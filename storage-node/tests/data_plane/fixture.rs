@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domicile_compliance::audit::{AuditLog, IntentDraft, LogConfig};
-use domicile_compliance::{Circumstances, Lawbook};
+use domicile_compliance::{Circumstances, Grounds, Lawbook};
 use domicile_node_protocol::{
     DATA_HEADER, NodeStatus, RECEIPT_HEADER, Receipt, Refusal, RefusalCode, STATUS_PATH, SignedReceipt, TICKET_HEADER,
     challenge_path, server_name, shard_path,
@@ -107,6 +107,7 @@ impl TestGateway {
             expires: UnixMillis(u64::try_from(now + wanted.lifetime_millis).unwrap()),
             epoch: wanted.epoch,
             worker: wanted.worker,
+            charge: None,
         }
     }
 
@@ -129,6 +130,7 @@ impl TestGateway {
             nodes: &nodes,
             now: system_clock()(),
             located_warnings: &[],
+            grounds: Grounds::NONE,
         };
         let ruling = self.lawbook.decide(&circumstances.question(wanted.operation));
         let permit = ruling.permit.unwrap_or_else(|| panic!("denied: {:?}", ruling.findings));

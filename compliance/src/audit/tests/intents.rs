@@ -106,6 +106,7 @@ fn a_denied_attempt_is_recorded_and_an_allowed_one_needs_its_permit() {
             expires: intent.expires,
             epoch: intent.epoch,
             worker: intent.worker,
+            charge: None,
         }
     };
     let denied = log.denied(OperationKind::GetObject, &decision(Verdict::Deny), draft()).wait().unwrap();

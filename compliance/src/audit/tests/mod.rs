@@ -60,6 +60,7 @@ fn decision(verdict: Verdict) -> Decision {
             limb: (verdict == Verdict::Deny).then_some(Limb(2)),
         }],
         obligations: Vec::new(),
+        approvals: Vec::new(),
         packs: vec![PackVersion { pack, as_of: "2026-11-01".to_owned(), hash: "c0".repeat(32) }],
         inputs: "ab".repeat(32),
         warnings: Vec::new(),
@@ -85,6 +86,7 @@ fn intent(verdict: Verdict) -> Intent {
         expires: NOW.plus_millis(60_000),
         epoch: 0,
         worker: None,
+        charge: None,
     }
 }
 

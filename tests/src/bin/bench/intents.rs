@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use domicile_compliance::audit::{AuditLog, IntentDraft, LogConfig};
-use domicile_compliance::{Circumstances, Lawbook, Permit};
+use domicile_compliance::{Circumstances, Grounds, Lawbook, Permit};
 use domicile_types::{
     Budget, Classification, Commitment, DataId, EvidenceGrade, IdentityKey, NodeId, OperationKind, OutcomeStatus,
     PackId, Place, RequestId, Subject, SubjectFacts, UnixMillis,
@@ -112,6 +112,7 @@ fn draft(place: Place, writer: u64, number: u64) -> IntentDraft {
         expires: UnixMillis::from(today()).plus_millis(120_000),
         epoch: 0,
         worker: None,
+        charge: None,
     }
 }
 
@@ -132,6 +133,7 @@ fn permit(policies: &Path) -> Result<Permit> {
         nodes: &nodes,
         now: UnixMillis::from(today()),
         located_warnings: &[],
+        grounds: Grounds::NONE,
     }
     .question(OperationKind::GetObject);
     lawbook.decide(&question).permit.context("the pack cn-data-export does not allow a GetObject within China")

@@ -126,7 +126,7 @@ fn a_question_of_no_pack_or_of_a_pack_that_is_not_loaded_is_denied() {
 fn every_shipped_case_holds_and_every_rule_determines_one() {
     let report = domicile_compliance::run_cases(&lawbook());
     assert!(report.passed(), "{report}");
-    assert_eq!(report.packs.len(), 3);
+    assert!(report.packs.len() >= 3);
     for pack in &report.packs {
         assert!(pack.results.len() >= 12, "{} has {} cases", pack.pack.pack, pack.results.len());
     }
@@ -137,7 +137,7 @@ fn an_eu_bucket_at_a_gateway_in_china_is_refused_because_plaintext_would_be_ther
     let fleet = ["DE", "DE", "FR", "FR", "NL", "IE", "CN", "US", "SG"];
     let refused = decide(OperationKind::CreateBucket, &["eu-gdpr"], "CN", "DE", &fleet);
     assert_eq!(refused.decision.verdict, Verdict::Deny);
-    assert_eq!(rules(&refused), ["third-country-processing"]);
+    assert_eq!(rules(&refused), ["key-in-third-country", "third-country-processing"]);
     let works = decide(OperationKind::CreateBucket, &["eu-gdpr"], "DE", "DE", &fleet);
     assert_eq!(works.decision.verdict, Verdict::Allow);
     assert_eq!(works.permit.unwrap().nodes().count(), 6, "enough for 4+2");

@@ -16,7 +16,14 @@ macro_rules! pack {
 }
 
 /// Files of the packs, by path below `policies/`.
-const PACKS: [[(&str, &[u8]); 4]; 3] = [pack!("cn-data-export"), pack!("eu-gdpr"), pack!("us-bulk-data")];
+const PACKS: &[[(&str, &[u8]); 4]] = &[
+    pack!("cn-data-export"),
+    pack!("eu-gdpr"),
+    pack!("us-bulk-data"),
+    pack!("us-cjis"),
+    pack!("us-hipaa"),
+    pack!("us-itar-ear"),
+];
 
 /// Location databases, with what their licences want said.
 const DATABASES: [(&str, &[u8]); 2] = [

@@ -2,46 +2,78 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use domicile_compliance::audit::{self, Opening, StoredEntry};
 use domicile_types::{Commitment, Entry, Intent, OperationKind, RequestId};
 use tokio_stream::StreamExt;
 
-use super::auth::Bearer;
+use super::route::{Duty, Route};
 use super::seen::seen_by_nodes;
 use super::views::{EntryDetail, EntryPage, EntryView, Verified};
 use super::{AdminError, with_causes};
 use crate::config::Role;
 use crate::objects::Gateway;
 
-const ROLES: (&[Role], &str) = (&[Role::Officer], "officer, admin");
+const READERS: &[Role] = &[Role::Auditor, Role::Officer, Role::Approver, Role::SecurityAdmin];
 /// Entries of a page.
 const PAGE_ENTRIES_MAX: usize = 1_000;
 /// Entries that one request looks through for those that it wants.
 const ENTRIES_SCANNED_MAX: u64 = 200_000;
 
-#[derive(serde::Deserialize)]
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/audit/entries", list)
+            .roles(Duty::Reads, READERS)
+            .summary("Entries of the log, page by page, filtered.")
+            .query::<ListQuery>()
+            .answers::<EntryPage>(),
+        Route::get("/v1/audit/entries/{index}", show)
+            .roles(Duty::Reads, READERS)
+            .summary("One entry, with what its commitments open to, what was asked of the law, and its proof.")
+            .answers::<EntryDetail>(),
+        Route::post("/v1/audit/verify", verify)
+            .roles(Duty::Reads, READERS)
+            .summary("Verifies the log from its files, against what nodes have seen of it.")
+            .answers::<Verified>(),
+        Route::post("/v1/audit/reconcile", reconcile)
+            .roles(Duty::Asks, &[Role::Officer])
+            .summary("Holds the log against the tickets that nodes kept; what does not agree is an incident.")
+            .query::<ReconcileQuery>()
+            .answers::<crate::reconcile::Reconciled>(),
+        Route::post("/v1/audit/export", export)
+            .roles(Duty::Reads, &[Role::Auditor, Role::Officer, Role::SecurityAdmin])
+            .summary("A copy of the log in the C2SP tile layout, without what its commitments hide.")
+            .file("application/x-tar"),
+    ]
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 pub(super) struct ListQuery {
+    /// The first entry that is looked at.
     from: Option<u64>,
+    /// Entries of the page, at most 1,000.
     limit: Option<usize>,
+    /// Keeps entries of this kind: `intent`, `denied`, `outcome` and so on.
     kind: Option<String>,
+    /// Keeps entries about this operation.
+    #[schemars(with = "Option<String>")]
     operation: Option<OperationKind>,
+    /// Keeps decisions about exports.
     #[serde(default)]
     exports: bool,
     /// Opens the commitments and keeps entries about this bucket.
     bucket: Option<String>,
     /// Keeps entries of this request, as `x-amz-request-id` shows it.
+    #[schemars(with = "Option<String>")]
     request: Option<RequestId>,
 }
 
 /// `GET /v1/audit/entries?from=N&limit=N&kind=denied&operation=get-object&exports=true&bucket=B&request=ID`
 pub(super) async fn list(
-    request: HttpRequest,
     gateway: web::Data<Gateway>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, AdminError> {
-    Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
     let page = web::block(move || page(&gateway, &query)).await;
     Ok(HttpResponse::Ok().json(page.map_err(AdminError::internal)??))
 }
@@ -95,27 +127,21 @@ const fn intent(entry: &Entry) -> Option<&Intent> {
 /// `POST /v1/audit/reconcile?from=N`: holds the log against the tickets that nodes kept, from an entry on, or from where the last
 /// round ended.
 pub(super) async fn reconcile(
-    request: HttpRequest,
     gateway: web::Data<Gateway>,
     query: web::Query<ReconcileQuery>,
 ) -> Result<HttpResponse, AdminError> {
-    Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
     let round = crate::reconcile::reconcile(&gateway, query.from).await;
     Ok(HttpResponse::Ok().json(round.map_err(AdminError::internal)?))
 }
 
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 pub(super) struct ReconcileQuery {
+    /// The first entry that is looked at; none: where the last round ended.
     from: Option<u64>,
 }
 
 /// `GET /v1/audit/entries/{index}`
-pub(super) async fn show(
-    request: HttpRequest,
-    gateway: web::Data<Gateway>,
-    index: web::Path<u64>,
-) -> Result<HttpResponse, AdminError> {
-    Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
+pub(super) async fn show(gateway: web::Data<Gateway>, index: web::Path<u64>) -> Result<HttpResponse, AdminError> {
     let detail = web::block(move || detail(&gateway, *index)).await;
     Ok(HttpResponse::Ok().json(detail.map_err(AdminError::internal)??))
 }
@@ -168,8 +194,7 @@ fn open(gateway: &Gateway, commitment: &Commitment) -> String {
 }
 
 /// `POST /v1/audit/verify`: the live log, from its files, against what the nodes have seen.
-pub(super) async fn verify(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
-    Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
+pub(super) async fn verify(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     let seen = seen_by_nodes(&gateway).await;
     let verified = web::block(move || {
         gateway.log.publish().map_err(AdminError::internal)?;
@@ -184,8 +209,7 @@ pub(super) async fn verify(request: HttpRequest, gateway: web::Data<Gateway>) ->
 
 /// `POST /v1/audit/export`: a tar of the log in the C2SP tile layout, its public key, and `seen.json`: the checkpoints
 /// that nodes hold, which catch a copy whose tail was cut.
-pub(super) async fn export(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
-    Bearer::of(&request, &gateway)?.require(ROLES.0, ROLES.1)?;
+pub(super) async fn export(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     let seen = seen_by_nodes(&gateway).await;
     let archive = web::block(move || archive(&gateway, &seen)).await.map_err(AdminError::internal)??;
     let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(archive));

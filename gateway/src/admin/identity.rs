@@ -1,10 +1,11 @@
 //! Tenants, users, access keys and roles. An admin manages all; an uploader's token those of its own tenant.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use domicile_types::{BucketName, Place, TenantId};
 
 use super::AdminError;
 use super::auth::Bearer;
+use super::route::{Duty, Route};
 use super::views::{
     IdentityEdit, KeyRotation, KeyView, NewKeyBody, NewRoleBody, NewTenantBody, NewUserBody, RoleView, TenantView,
     UserView,
@@ -18,34 +19,70 @@ const ROTATION_SECONDS: u64 = 24 * 60 * 60;
 
 type Answer = Result<HttpResponse, AdminError>;
 
-fn admin(request: &HttpRequest, gateway: &Gateway) -> Result<Bearer, AdminError> {
-    Bearer::of(request, gateway)?.require(&[], "admin")
-}
+/// Who manages identities: a tenant's own people theirs, a security admin all.
+const MANAGERS: &[config::Role] = &[config::Role::Uploader, config::Role::TenantAdmin, config::Role::SecurityAdmin];
 
-/// Whoever may see and change what is `tenant`'s.
-fn manager(request: &HttpRequest, gateway: &Gateway, tenant: &TenantId) -> Result<Bearer, AdminError> {
-    let bearer = Bearer::of(request, gateway)?.require(&[config::Role::Uploader], "the tenant's own, admin")?;
-    match bearer.role == config::Role::Admin || bearer.tenant.as_ref() == Some(tenant) {
-        true => Ok(bearer),
-        false => Err(AdminError::Forbidden { needed: "the tenant's own, admin" }),
-    }
-}
-
-/// Of which tenant a token may see identities; none: of all.
-fn seen(request: &HttpRequest, gateway: &Gateway) -> Result<Option<TenantId>, AdminError> {
-    let bearer = Bearer::of(request, gateway)?.require(&[config::Role::Uploader], "the tenant's own, admin")?;
-    match (bearer.role, bearer.tenant) {
-        (config::Role::Admin, _) => Ok(None),
-        (_, Some(tenant)) => Ok(Some(tenant)),
-        (_, None) => Err(AdminError::Forbidden { needed: "the tenant's own, admin" }),
-    }
+pub(super) fn routes() -> Vec<Route> {
+    let security = &[config::Role::SecurityAdmin];
+    let manage = |route: Route, summary| route.roles(Duty::HoldsKeys, MANAGERS).summary(summary);
+    vec![
+        Route::get("/v1/tenants", tenants)
+            .roles(Duty::Reads, MANAGERS)
+            .summary("Tenants: whose buckets there are.")
+            .answers::<Vec<TenantView>>(),
+        Route::post("/v1/tenants", create_tenant)
+            .roles(Duty::HoldsKeys, security)
+            .summary("Makes a tenant.")
+            .takes::<NewTenantBody>()
+            .makes::<TenantView>(),
+        Route::post("/v1/tenants/{tenant}", edit_tenant)
+            .roles(Duty::HoldsKeys, security)
+            .summary("Changes a tenant: whether its keys work.")
+            .takes::<IdentityEdit>(),
+        Route::delete("/v1/tenants/{tenant}", remove_tenant)
+            .roles(Duty::HoldsKeys, security)
+            .summary("Removes a tenant with its users, keys and roles."),
+        Route::get("/v1/users", users)
+            .roles(Duty::Reads, MANAGERS)
+            .summary("Users and their policies.")
+            .answers::<Vec<UserView>>(),
+        manage(Route::post("/v1/users", create_user), "Makes a user.").takes::<NewUserBody>().makes::<UserView>(),
+        manage(
+            Route::post("/v1/users/{tenant}/{name}", edit_user),
+            "Changes a user: whether its keys work, its policy.",
+        )
+        .takes::<IdentityEdit>(),
+        manage(Route::delete("/v1/users/{tenant}/{name}", remove_user), "Removes a user with its keys."),
+        Route::get("/v1/keys", keys)
+            .roles(Duty::Reads, MANAGERS)
+            .summary("Access keys, never their secrets.")
+            .answers::<Vec<KeyView>>(),
+        manage(Route::post("/v1/keys", create_key), "Makes a key; its secret is in the answer, and never again.")
+            .takes::<NewKeyBody>()
+            .makes::<KeyView>(),
+        manage(
+            Route::post("/v1/keys/{id}/rotate", rotate_key),
+            "Makes a key for the holder of another, which soon ends.",
+        )
+        .takes::<KeyRotation>()
+        .makes::<KeyView>(),
+        manage(Route::post("/v1/keys/{id}", edit_key), "Changes a key: whether it works, when it ends.")
+            .takes::<IdentityEdit>(),
+        manage(Route::delete("/v1/keys/{id}", remove_key), "Removes a key."),
+        Route::get("/v1/roles", roles)
+            .roles(Duty::Reads, MANAGERS)
+            .summary("Roles: what AssumeRole gives short credentials for.")
+            .answers::<Vec<RoleView>>(),
+        manage(Route::post("/v1/roles", create_role), "Makes a role.").takes::<NewRoleBody>().makes::<RoleView>(),
+        manage(Route::delete("/v1/roles/{tenant}/{name}", remove_role), "Removes a role; its sessions end with it."),
+    ]
 }
 
 /// `GET /v1/tenants`
-pub(super) async fn tenants(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
-    let of = seen(&request, &gateway)?;
+pub(super) async fn tenants(bearer: Bearer, gateway: web::Data<Gateway>) -> Answer {
+    let of = bearer.bound_to()?;
     let table = gateway.accounts.table();
-    let shown = table.tenants.values().filter(|tenant| of.as_ref().is_none_or(|of| tenant.tenant == *of));
+    let shown = table.tenants.values().filter(|tenant| of.is_none_or(|of| tenant.tenant == *of));
     let mut views: Vec<TenantView> = shown.map(tenant_view).collect();
     views.sort_by(|a, b| a.tenant.cmp(&b.tenant));
     Ok(HttpResponse::Ok().json(views))
@@ -53,112 +90,96 @@ pub(super) async fn tenants(request: HttpRequest, gateway: web::Data<Gateway>) -
 
 /// `POST /v1/tenants`
 pub(super) async fn create_tenant(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     body: web::Json<NewTenantBody>,
 ) -> Answer {
-    let bearer = admin(&request, &gateway)?;
     let made = gateway.create_tenant(bearer.caller(), body.into_inner().tenant).await?;
     Ok(HttpResponse::Created().json(tenant_view(&made)))
 }
 
 /// `POST /v1/tenants/{tenant}`
 pub(super) async fn edit_tenant(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     tenant: web::Path<TenantId>,
     body: web::Json<IdentityEdit>,
 ) -> Answer {
-    let bearer = admin(&request, &gateway)?;
     edit(&gateway, &bearer, IdentityName::Tenant(tenant.into_inner()), body.into_inner()).await
 }
 
 /// `DELETE /v1/tenants/{tenant}`
-pub(super) async fn remove_tenant(
-    request: HttpRequest,
-    gateway: web::Data<Gateway>,
-    tenant: web::Path<TenantId>,
-) -> Answer {
-    let bearer = admin(&request, &gateway)?;
+pub(super) async fn remove_tenant(bearer: Bearer, gateway: web::Data<Gateway>, tenant: web::Path<TenantId>) -> Answer {
     remove(&gateway, &bearer, IdentityName::Tenant(tenant.into_inner())).await
 }
 
 /// `GET /v1/users`
-pub(super) async fn users(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
-    let of = seen(&request, &gateway)?;
+pub(super) async fn users(bearer: Bearer, gateway: web::Data<Gateway>) -> Answer {
+    let of = bearer.bound_to()?;
     let table = gateway.accounts.table();
     let shown = table.users.values().map(|known| &known.user);
-    let mut views: Vec<UserView> =
-        shown.filter(|user| of.as_ref().is_none_or(|of| user.tenant == *of)).map(user_view).collect();
+    let mut views: Vec<UserView> = shown.filter(|user| of.is_none_or(|of| user.tenant == *of)).map(user_view).collect();
     views.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
     Ok(HttpResponse::Ok().json(views))
 }
 
 /// `POST /v1/users`
-pub(super) async fn create_user(
-    request: HttpRequest,
-    gateway: web::Data<Gateway>,
-    body: web::Json<NewUserBody>,
-) -> Answer {
+pub(super) async fn create_user(bearer: Bearer, gateway: web::Data<Gateway>, body: web::Json<NewUserBody>) -> Answer {
     let NewUserBody { tenant, name, policy } = body.into_inner();
-    let bearer = manager(&request, &gateway, &tenant)?;
+    bearer.may_see(&tenant)?;
     let made = gateway.create_user(bearer.caller(), NewUser { tenant, name, policy: document(policy)? }).await?;
     Ok(HttpResponse::Created().json(user_view(&made)))
 }
 
 /// `POST /v1/users/{tenant}/{name}`
 pub(super) async fn edit_user(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     path: web::Path<(TenantId, String)>,
     body: web::Json<IdentityEdit>,
 ) -> Answer {
     let (tenant, name) = path.into_inner();
-    let bearer = manager(&request, &gateway, &tenant)?;
+    bearer.may_see(&tenant)?;
     edit(&gateway, &bearer, IdentityName::User(tenant, name), body.into_inner()).await
 }
 
 /// `DELETE /v1/users/{tenant}/{name}`
 pub(super) async fn remove_user(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     path: web::Path<(TenantId, String)>,
 ) -> Answer {
     let (tenant, name) = path.into_inner();
-    let bearer = manager(&request, &gateway, &tenant)?;
+    bearer.may_see(&tenant)?;
     remove(&gateway, &bearer, IdentityName::User(tenant, name)).await
 }
 
 /// `GET /v1/keys`: never their secrets.
-pub(super) async fn keys(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
-    let of = seen(&request, &gateway)?;
+pub(super) async fn keys(bearer: Bearer, gateway: web::Data<Gateway>) -> Answer {
+    let of = bearer.bound_to()?;
     let table = gateway.accounts.table();
-    let shown = table.keys.values().filter(|key| of.as_ref().is_none_or(|of| key.tenant == *of));
+    let shown = table.keys.values().filter(|key| of.is_none_or(|of| key.tenant == *of));
     let mut views: Vec<KeyView> = shown.map(|key| key_view(key, None)).collect();
     views.sort_by(|a, b| (&a.tenant, &a.user, &a.access_key).cmp(&(&b.tenant, &b.user, &b.access_key)));
     Ok(HttpResponse::Ok().json(views))
 }
 
 /// `POST /v1/keys`: the secret is in the answer, and never again.
-pub(super) async fn create_key(
-    request: HttpRequest,
-    gateway: web::Data<Gateway>,
-    body: web::Json<NewKeyBody>,
-) -> Answer {
+pub(super) async fn create_key(bearer: Bearer, gateway: web::Data<Gateway>, body: web::Json<NewKeyBody>) -> Answer {
     let NewKeyBody { tenant, user, expires } = body.into_inner();
-    let bearer = manager(&request, &gateway, &tenant)?;
+    bearer.may_see(&tenant)?;
     let made = gateway.create_key(bearer.caller(), NewKey { tenant, user, expires }).await?;
     Ok(HttpResponse::Created().json(made_view(&made)))
 }
 
 /// `POST /v1/keys/{id}/rotate`
 pub(super) async fn rotate_key(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     id: web::Path<String>,
     body: web::Json<KeyRotation>,
 ) -> Answer {
-    let bearer = manager(&request, &gateway, &owner_of(&gateway, &id)?)?;
+    bearer.may_see(&owner_of(&gateway, &id)?)?;
     let millis = body.old_seconds.unwrap_or(ROTATION_SECONDS).saturating_mul(1000);
     let made = gateway.rotate_key(bearer.caller(), &id, gateway.clock.now().plus_millis(millis)).await?;
     Ok(HttpResponse::Created().json(made_view(&made)))
@@ -166,39 +187,35 @@ pub(super) async fn rotate_key(
 
 /// `POST /v1/keys/{id}`
 pub(super) async fn edit_key(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     id: web::Path<String>,
     body: web::Json<IdentityEdit>,
 ) -> Answer {
-    let bearer = manager(&request, &gateway, &owner_of(&gateway, &id)?)?;
+    bearer.may_see(&owner_of(&gateway, &id)?)?;
     edit(&gateway, &bearer, IdentityName::Key(id.into_inner()), body.into_inner()).await
 }
 
 /// `DELETE /v1/keys/{id}`
-pub(super) async fn remove_key(request: HttpRequest, gateway: web::Data<Gateway>, id: web::Path<String>) -> Answer {
-    let bearer = manager(&request, &gateway, &owner_of(&gateway, &id)?)?;
+pub(super) async fn remove_key(bearer: Bearer, gateway: web::Data<Gateway>, id: web::Path<String>) -> Answer {
+    bearer.may_see(&owner_of(&gateway, &id)?)?;
     remove(&gateway, &bearer, IdentityName::Key(id.into_inner())).await
 }
 
 /// `GET /v1/roles`
-pub(super) async fn roles(request: HttpRequest, gateway: web::Data<Gateway>) -> Answer {
-    let of = seen(&request, &gateway)?;
+pub(super) async fn roles(bearer: Bearer, gateway: web::Data<Gateway>) -> Answer {
+    let of = bearer.bound_to()?;
     let table = gateway.accounts.table();
-    let shown = table.roles.values().filter(|role| of.as_ref().is_none_or(|of| role.tenant == *of));
+    let shown = table.roles.values().filter(|role| of.is_none_or(|of| role.tenant == *of));
     let mut views: Vec<RoleView> = shown.map(role_view).collect();
     views.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
     Ok(HttpResponse::Ok().json(views))
 }
 
 /// `POST /v1/roles`
-pub(super) async fn create_role(
-    request: HttpRequest,
-    gateway: web::Data<Gateway>,
-    body: web::Json<NewRoleBody>,
-) -> Answer {
+pub(super) async fn create_role(bearer: Bearer, gateway: web::Data<Gateway>, body: web::Json<NewRoleBody>) -> Answer {
     let NewRoleBody { tenant, name, bucket, prefix, places } = body.into_inner();
-    let bearer = manager(&request, &gateway, &tenant)?;
+    bearer.may_see(&tenant)?;
     let bucket = BucketName::parse(&bucket).map_err(|error| AdminError::BadRequest(error.to_string()))?;
     let places = places.iter().map(|place| Place::parse(place)).collect::<Result<Vec<_>, _>>();
     let places = places.map_err(|error| AdminError::BadRequest(error.to_string()))?;
@@ -208,12 +225,12 @@ pub(super) async fn create_role(
 
 /// `DELETE /v1/roles/{tenant}/{name}`: its sessions end with it.
 pub(super) async fn remove_role(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     path: web::Path<(TenantId, String)>,
 ) -> Answer {
     let (tenant, name) = path.into_inner();
-    let bearer = manager(&request, &gateway, &tenant)?;
+    bearer.may_see(&tenant)?;
     remove(&gateway, &bearer, IdentityName::Role(tenant, name)).await
 }
 

@@ -1,15 +1,28 @@
 //! Health and the fleet.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use domicile_placement::NodeState;
 use futures::future::join_all;
 
 use super::AdminError;
-use super::auth::Bearer;
+use super::route::{Duty, Route};
 use super::views::{Health, NodeView};
 use crate::config::Role;
 use crate::fleet::NodeStanding;
 use crate::objects::Gateway;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/health", health)
+            .anyone(Duty::Reads)
+            .summary("Whether the gateway serves, and what it is; tells nothing about data.")
+            .answers::<Health>(),
+        Route::get("/v1/nodes", list)
+            .roles(Duty::Reads, &[Role::Operator, Role::Officer, Role::Auditor])
+            .summary("Every enrolled node, with what it says of itself where it answers.")
+            .answers::<Vec<NodeView>>(),
+    ]
+}
 
 /// `GET /v1/health`: no token needed; tells nothing about data.
 pub(super) async fn health(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
@@ -33,8 +46,7 @@ pub(super) async fn health(gateway: web::Data<Gateway>) -> Result<HttpResponse, 
 }
 
 /// `GET /v1/nodes`: every enrolled node, with what it says of itself where it answers.
-pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
-    Bearer::of(&request, &gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")?;
+pub(super) async fn list(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
     let views = gateway.directory.standings().into_iter().map(|standing| view(&gateway, standing));
     Ok(HttpResponse::Ok().json(join_all(views).await))
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use domicile_placement::durability;
 use domicile_types::{BucketName, CodeProfile, NodeId, ObjectKey};
 
 use super::AdminError;
 use super::auth::Bearer;
+use super::route::{Duty, Route};
 use super::views::{ShardView, Whereabouts};
 use crate::config::Role;
 use crate::fleet::NodeStanding;
@@ -17,27 +18,35 @@ use crate::objects::{Gateway, PlacedShard};
 const NODE_LOSS_PER_YEAR: f64 = 0.08;
 const REPAIR_DAYS: f64 = 7.0;
 
-#[derive(serde::Deserialize)]
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/where", find)
+            .roles(Duty::Reads, &[Role::Uploader, Role::TenantAdmin, Role::Auditor, Role::Officer])
+            .summary("Where every shard of an object is.")
+            .query::<Query>()
+            .answers::<Whereabouts>(),
+    ]
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 pub(super) struct Query {
+    /// Its bucket.
     bucket: String,
+    /// Its key.
     key: String,
 }
 
 /// `GET /v1/where?bucket=B&key=K`
 pub(super) async fn find(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     query: web::Query<Query>,
 ) -> Result<HttpResponse, AdminError> {
-    let bearer = Bearer::of(&request, &gateway)?
-        .require(&[Role::Uploader, Role::Officer], "uploader of the bucket's tenant, officer, admin")?;
     let bad = |error: domicile_types::ParseError| AdminError::BadRequest(error.to_string());
     let bucket = BucketName::parse(&query.bucket).map_err(bad)?;
     let key = ObjectKey::parse(&query.key).map_err(bad)?;
     let owner = gateway.bucket_owner(&bucket).await?;
-    if bearer.role == Role::Uploader && bearer.tenant.as_ref() != Some(&owner) {
-        return Err(AdminError::Forbidden { needed: "uploader of the bucket's tenant, officer, admin" });
-    }
+    bearer.may_see(&owner)?;
     let placed = gateway.placement(&bearer.caller_for(&owner), &bucket, &key).await?;
     let standings: BTreeMap<NodeId, NodeStanding> =
         gateway.directory.standings().into_iter().map(|standing| (standing.enrolled.id, standing)).collect();

@@ -1,11 +1,12 @@
 //! How a node stands and why; documents of place, disputes, fences and releases.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use domicile_types::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::AdminError;
 use super::auth::Bearer;
+use super::route::{Duty, Route};
 use crate::config::Role;
 use crate::fleet::standing::{Delays, Dispute, Document, Failure};
 use crate::fleet::{NodeStanding, notices};
@@ -14,14 +15,17 @@ use crate::objects::{Gateway, NewDispute, NewDocument, NewVerdict};
 type Answer = Result<HttpResponse, AdminError>;
 
 /// How a node stands, with what speaks for and against it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StandingView {
     /// What the node itself is told.
     #[serde(flatten)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub notice: domicile_node_protocol::Notice,
     /// Which node.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// Since when it is in that state.
+    #[schemars(with = "u64")]
     pub since: domicile_types::UnixMillis,
     /// For how long it has been silent, in milliseconds.
     pub silent_millis: u64,
@@ -39,19 +43,41 @@ pub struct StandingView {
     pub disputes: Vec<Dispute>,
 }
 
-/// Whoever sees how nodes stand, and speaks for their operators.
-fn watcher(request: &HttpRequest, gateway: &Gateway) -> Result<Bearer, AdminError> {
-    Bearer::of(request, gateway)?.require(&[Role::Operator, Role::Officer], "operator, officer, admin")
-}
-
-/// Whoever decides about the fleet.
-fn decider(request: &HttpRequest, gateway: &Gateway) -> Result<Bearer, AdminError> {
-    Bearer::of(request, gateway)?.require(&[Role::Officer], "officer, admin")
+pub(super) fn routes() -> Vec<Route> {
+    let officer = &[Role::Officer];
+    vec![
+        Route::get("/v1/fleet/nodes/{node}/standing", show)
+            .roles(Duty::Reads, &[Role::Operator, Role::Officer, Role::Auditor])
+            .summary("How a node stands, and what speaks for and against it.")
+            .answers::<StandingView>(),
+        Route::post("/v1/fleet/nodes/{node}/documents", file)
+            .roles(Duty::Operates, officer)
+            .summary("Files a document about a node's place.")
+            .takes::<NewDocument>()
+            .makes::<Document>(),
+        Route::delete("/v1/fleet/nodes/{node}/documents/{id}", withdraw)
+            .roles(Duty::Operates, officer)
+            .summary("Withdraws a document."),
+        Route::post("/v1/fleet/nodes/{node}/disputes", dispute)
+            .roles(Duty::Asks, &[Role::Operator, Role::Officer])
+            .summary("Contests how a node stands.")
+            .takes::<NewDispute>()
+            .makes::<Dispute>(),
+        Route::post("/v1/fleet/nodes/{node}/disputes/{id}/settle", settle)
+            .roles(Duty::Operates, officer)
+            .summary("Settles a dispute.")
+            .takes::<NewVerdict>(),
+        Route::post("/v1/fleet/nodes/{node}/fence", fence)
+            .roles(Duty::Operates, officer)
+            .summary("Quarantines a node: it gets nothing new and is emptied."),
+        Route::post("/v1/fleet/nodes/{node}/release", release)
+            .roles(Duty::Operates, officer)
+            .summary("Ends a node's quarantine, where nothing contradicts its place any more."),
+    ]
 }
 
 /// `GET /v1/fleet/nodes/{node}/standing`
-pub(super) async fn show(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
-    watcher(&request, &gateway)?;
+pub(super) async fn show(gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
     Ok(HttpResponse::Ok().json(view(&gateway, gateway.node_standing(&node)?)))
 }
 
@@ -74,23 +100,17 @@ fn view(gateway: &Gateway, standing: NodeStanding) -> StandingView {
 
 /// `POST /v1/fleet/nodes/{node}/documents`
 pub(super) async fn file(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     node: web::Path<NodeId>,
     body: web::Json<NewDocument>,
 ) -> Answer {
-    let bearer = decider(&request, &gateway)?;
     let document = gateway.file_document(bearer.caller(), &node, body.into_inner()).await?;
     Ok(HttpResponse::Created().json(document))
 }
 
 /// `DELETE /v1/fleet/nodes/{node}/documents/{id}`
-pub(super) async fn withdraw(
-    request: HttpRequest,
-    gateway: web::Data<Gateway>,
-    path: web::Path<(NodeId, String)>,
-) -> Answer {
-    let bearer = decider(&request, &gateway)?;
+pub(super) async fn withdraw(bearer: Bearer, gateway: web::Data<Gateway>, path: web::Path<(NodeId, String)>) -> Answer {
     let (node, id) = path.into_inner();
     gateway.withdraw_document(bearer.caller(), &node, &id).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -98,39 +118,35 @@ pub(super) async fn withdraw(
 
 /// `POST /v1/fleet/nodes/{node}/disputes`
 pub(super) async fn dispute(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     node: web::Path<NodeId>,
     body: web::Json<NewDispute>,
 ) -> Answer {
-    let bearer = watcher(&request, &gateway)?;
     let dispute = gateway.open_dispute(bearer.caller(), &node, body.into_inner()).await?;
     Ok(HttpResponse::Created().json(dispute))
 }
 
 /// `POST /v1/fleet/nodes/{node}/disputes/{id}/settle`
 pub(super) async fn settle(
-    request: HttpRequest,
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     path: web::Path<(NodeId, String)>,
     body: web::Json<NewVerdict>,
 ) -> Answer {
-    let bearer = decider(&request, &gateway)?;
     let (node, id) = path.into_inner();
     gateway.settle_dispute(bearer.caller(), &node, &id, body.into_inner()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// `POST /v1/fleet/nodes/{node}/fence`
-pub(super) async fn fence(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
-    let bearer = decider(&request, &gateway)?;
+pub(super) async fn fence(bearer: Bearer, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
     gateway.fence_node(bearer.caller(), &node).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// `POST /v1/fleet/nodes/{node}/release`
-pub(super) async fn release(request: HttpRequest, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
-    let bearer = decider(&request, &gateway)?;
+pub(super) async fn release(bearer: Bearer, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
     gateway.release_node(bearer.caller(), &node).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -29,29 +29,36 @@ pub enum FleetRecord {
 }
 
 /// An invitation that was made. Its secret follows from its claims and is not kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InvitationRow {
     /// What it says.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub claims: Claims,
     /// When it was made.
+    #[schemars(with = "u64")]
     pub created: UnixMillis,
     /// The node that used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub used_by: Option<NodeId>,
 }
 
 /// A node that asks to join, or was turned down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RequestRow {
     /// Which node.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// Whose: as the invitation says.
+    #[schemars(with = "String")]
     pub operator: OperatorId,
     /// The invitation's id.
     pub invitation: String,
     /// When the request came.
+    #[schemars(with = "u64")]
     pub received: UnixMillis,
     /// What it says.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub application: Application,
     /// Why it was turned down, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

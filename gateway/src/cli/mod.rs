@@ -158,6 +158,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Prints the admin API as an OpenAPI 3.1 document: every route, who may, what it takes and answers.
+    Openapi,
     /// Lists the enrolled nodes.
     Nodes {
         #[command(flatten)]
@@ -203,6 +205,7 @@ impl Cli {
             Command::Durability { profile, afr, repair_days, segments, json } => {
                 repair::model(profile, afr, repair_days, segments, json)
             }
+            Command::Openapi => table::json(&crate::admin::openapi()),
             Command::Nodes { admin } => nodes::run(&admin).await,
         }
     }

@@ -178,6 +178,41 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 8] = [
+        Self::Uploader,
+        Self::TenantAdmin,
+        Self::Auditor,
+        Self::Officer,
+        Self::Approver,
+        Self::Operator,
+        Self::SecurityAdmin,
+        Self::Admin,
+    ];
+
+    /// The name that the configuration has for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uploader => "uploader",
+            Self::Auditor => "auditor",
+            Self::Officer => "officer",
+            Self::Approver => "approver",
+            Self::Operator => "operator",
+            Self::SecurityAdmin => "security-admin",
+            Self::TenantAdmin => "tenant-admin",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A bearer token of the admin API.
 #[derive(Clone)]
 pub struct Token {

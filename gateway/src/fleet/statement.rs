@@ -6,19 +6,25 @@ use domicile_types::{NodeId, OperatorId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// A node's month as both sides see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reconciled {
     /// The month.
+    #[schemars(with = "String")]
     pub month: Month,
     /// Who runs the node.
+    #[schemars(with = "String")]
     pub operator: OperatorId,
     /// The node.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// Until when: the month's end, or when the node wrote its account.
+    #[schemars(with = "u64")]
     pub until: UnixMillis,
     /// The gateway's sums.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub ours: Statement,
     /// The node's, as it signed it; none: it did not answer.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub theirs: Option<Statement>,
     /// The text that it signed.
     pub signed: Option<String>,
@@ -27,6 +33,7 @@ pub struct Reconciled {
     /// Where the two differ by more than is tolerated.
     pub differences: Vec<String>,
     /// What both agree on: the lesser of each, at the terms.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub owed: Owed,
 }
 

@@ -26,14 +26,16 @@ pub struct Supposition {
 }
 
 /// What is supposed, as it is sent.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuppositionSent {
     /// Packs by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, PackUpload>")]
     pub packs: BTreeMap<PackId, PackUpload>,
     /// Nodes, and where they would be.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub moved: BTreeMap<NodeId, Place>,
 }
 
@@ -48,9 +50,10 @@ impl From<SuppositionSent> for Supposition {
 }
 
 /// What would follow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Impact {
     /// The packs that were judged by.
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub packs: Vec<PackVersion>,
     /// Pages of bodies that were looked at: some hundred segments each at the most.
     pub pages: u64,
@@ -73,13 +76,16 @@ pub struct Impact {
 }
 
 /// What a node would have to give away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NodeImpact {
     /// Which.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// Its operator, where it is enrolled.
+    #[schemars(with = "Option<String>")]
     pub operator: Option<OperatorId>,
     /// Where it is, or is supposed to be.
+    #[schemars(with = "Option<String>")]
     pub place: Option<Place>,
     /// How many shards.
     pub shards: u64,
@@ -90,7 +96,7 @@ pub struct NodeImpact {
 }
 
 /// What of a bucket would have to move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BucketImpact {
     /// Whose.
     pub tenant: String,

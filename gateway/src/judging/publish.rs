@@ -19,7 +19,7 @@ use crate::catalog::{CatalogError, InForce, JudgingEpoch, Stamp};
 use crate::objects::{Caller, Gateway};
 
 /// The files of a pack, as they are sent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PackUpload {
     /// `pack.toml`.
@@ -49,13 +49,15 @@ impl From<PackFiles> for PackUpload {
 }
 
 /// What came into force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Published {
     /// The epoch from now on.
+    #[schemars(with = "u64")]
     pub epoch: JudgingEpoch,
     /// Whether anything changed.
     pub changed: bool,
     /// Every pack in force.
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub packs: Vec<PackVersion>,
     /// Index of the entry in the log.
     pub log_index: Option<u64>,

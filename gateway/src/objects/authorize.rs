@@ -299,7 +299,7 @@ impl Gateway {
         or_why(self.authorize_object(caller, operation, found, key).await, why.into())
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         caller: &Caller,
         matter: &Matter<'_>,

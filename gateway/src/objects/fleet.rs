@@ -58,11 +58,12 @@ pub struct NewInvitation {
 }
 
 /// A change of a node's record: what is absent stays.
-#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeChange {
     /// Declared place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub place: Option<domicile_types::Place>,
     /// The building or data centre.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,7 @@ mod object_lock;
 mod parts;
 mod put;
 mod reader;
+mod refused;
 mod rejudge;
 #[cfg(test)]
 pub(crate) mod rejudge_tests;

@@ -19,23 +19,25 @@ const DOCUMENT_MILLIS_MAX: u64 = 730 * 86_400_000;
 const PAPERS_MAX: usize = 64;
 
 /// A document to be filed.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDocument {
     /// What it is.
     pub kind: DocumentKind,
     /// The place that it gives.
+    #[schemars(with = "String")]
     pub place: Place,
     /// SHA-256 of it, in hexadecimal.
     pub sha256: String,
     /// Who vouches for it.
     pub vouched_by: String,
     /// From when on it counts no more.
+    #[schemars(with = "u64")]
     pub expires: UnixMillis,
 }
 
 /// A dispute to be opened.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDispute {
     /// What the operator says.
@@ -46,7 +48,7 @@ pub struct NewDispute {
 }
 
 /// How a dispute is to be settled.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewVerdict {
     /// Whether the operator is right.

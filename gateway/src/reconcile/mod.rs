@@ -45,7 +45,7 @@ struct Progress {
 }
 
 /// What a round came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reconciled {
     /// The first entry that was looked at.
     pub from: u64,
@@ -54,6 +54,7 @@ pub struct Reconciled {
     /// Nodes that told of their tickets.
     pub nodes: u64,
     /// Nodes that did not answer: what they witnessed is looked at when they do.
+    #[schemars(with = "Vec<String>")]
     pub silent: Vec<NodeId>,
     /// Tickets that were looked at.
     pub tickets: u64,
@@ -62,13 +63,14 @@ pub struct Reconciled {
 }
 
 /// Something that the log and a node do not agree on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Disagreement {
     /// The incident's name.
     pub what: String,
     /// The entry's index, as the log or the node's ticket says it.
     pub index: u64,
     /// The node whose ticket it is.
+    #[schemars(with = "Option<String>")]
     pub node: Option<NodeId>,
 }
 

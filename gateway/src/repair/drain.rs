@@ -17,9 +17,10 @@ use crate::objects::{Caller, Error, Gateway};
 const ATTESTED_AT_ONCE: usize = 400;
 
 /// How far a node is emptied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub(crate) struct DrainView {
     /// Which node.
+    #[schemars(with = "String")]
     pub(crate) node: NodeId,
     /// Its state.
     pub(crate) state: String,
@@ -33,15 +34,19 @@ pub(crate) struct DrainView {
 }
 
 /// The end of a drain: nothing counts on the node any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LeavingStatement {
     /// Which node.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// Who runs it.
+    #[schemars(with = "String")]
     pub operator: OperatorId,
     /// Whose shards it held.
+    #[schemars(with = "String")]
     pub gateway: NodeId,
     /// When nothing was left.
+    #[schemars(with = "u64")]
     pub time: UnixMillis,
     /// Live shards by its own account, of all gateways; absent where it did not answer.
     pub shards: Option<u64>,

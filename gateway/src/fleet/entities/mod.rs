@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for Day {
 }
 
 /// How far a statement can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
     /// The party says so itself.
@@ -70,31 +70,36 @@ pub enum Confidence {
 }
 
 /// Where a statement comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Who or what says so: `operator`, `configuration`, a register's name.
     pub source: String,
     /// As of which day.
+    #[schemars(with = "String")]
     pub as_of: Day,
     /// How far it can be relied on.
     pub confidence: Confidence,
 }
 
 /// A legal entity on record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entity {
     /// Identifier within this installation.
+    #[schemars(with = "String")]
     pub id: PartyId,
     /// Registered name.
     pub name: String,
     /// Where it is incorporated.
+    #[schemars(with = "String")]
     pub incorporated: Place,
     /// Where its headquarters are.
+    #[schemars(with = "String")]
     pub headquartered: Place,
     /// Schemes it is certified under.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
     pub certifications: Vec<Certification>,
     /// Its direct owners, as far as they are known.
     #[serde(default, rename = "owner", skip_serializing_if = "Vec::is_empty")]
@@ -107,12 +112,14 @@ pub struct Entity {
 }
 
 /// A direct owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Owner {
     /// Who: an entity on record, or a person or entity of whom no more is known than this.
+    #[schemars(with = "String")]
     pub id: PartyId,
     /// Where the owner is organised, or resides.
+    #[schemars(with = "String")]
     pub place: Place,
     /// Direct share, in hundredths of a percent.
     pub share_basis_points: u16,
@@ -121,10 +128,11 @@ pub struct Owner {
 }
 
 /// Control by other means than shares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
     /// Who controls: an entity on record.
+    #[schemars(with = "String")]
     pub id: PartyId,
     /// Where this comes from.
     pub from: Source,

@@ -12,7 +12,7 @@ pub const TEXT_CHARS_MAX: usize = 500;
 pub type PaperId = String;
 
 /// What a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DocumentKind {
     /// Somebody vouches for the host: grade 3.
@@ -36,25 +36,30 @@ impl DocumentKind {
 }
 
 /// A document on file. The document itself stays with whoever keeps it; its hash tells it from any other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Document {
     /// Its name here.
     pub id: PaperId,
     /// What it is.
     pub kind: DocumentKind,
     /// The node that it is about.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// The place that it gives.
+    #[schemars(with = "String")]
     pub place: Place,
     /// SHA-256 of the document, in hexadecimal.
     pub sha256: String,
     /// Who vouches for it. May name a person; the log has a salted hash alone.
     pub vouched_by: String,
     /// When it was filed.
+    #[schemars(with = "u64")]
     pub filed: UnixMillis,
     /// From when on it counts no more.
+    #[schemars(with = "u64")]
     pub expires: UnixMillis,
     /// When it lapsed or was withdrawn.
+    #[schemars(with = "Option<u64>")]
     pub ended: Option<UnixMillis>,
     /// Contradictions that it settles, by [`Mark`]; filled where a dispute was upheld.
     pub settles: Vec<Mark>,
@@ -63,7 +68,7 @@ pub struct Document {
 }
 
 /// A contradiction as it can be set aside: another answer of a database is another mark.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Mark {
     /// What contradicts.
     pub reason: Reason,
@@ -86,7 +91,7 @@ impl Document {
 }
 
 /// What became of a dispute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Settlement {
     /// Nobody has decided yet.
@@ -98,23 +103,26 @@ pub enum Settlement {
 }
 
 /// An operator contests how its node stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Dispute {
     /// Its name here.
     pub id: PaperId,
     /// Which node.
+    #[schemars(with = "String")]
     pub node: NodeId,
     /// What the operator says.
     pub statement: String,
     /// SHA-256 of what the operator shows for it, in hexadecimal.
     pub sha256: Option<String>,
     /// When it was opened.
+    #[schemars(with = "u64")]
     pub opened: UnixMillis,
     /// What contradicted the node's place then.
     pub contests: Vec<Mark>,
     /// What became of it.
     pub settlement: Settlement,
     /// When it was settled.
+    #[schemars(with = "Option<u64>")]
     pub settled: Option<UnixMillis>,
     /// Why, in the words of whoever settled it.
     pub answer: Option<String>,

@@ -87,7 +87,7 @@ pub struct Orders {
 }
 
 /// Why a challenge was not met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// No connection, or the answer broke off.
@@ -123,13 +123,16 @@ impl Fault {
 }
 
 /// A challenge that was not met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Failure {
     /// When.
+    #[schemars(with = "u64")]
     pub time: UnixMillis,
     /// The shard.
+    #[schemars(with = "String")]
     pub cid: ShardCid,
     /// What it is stored under.
+    #[schemars(with = "String")]
     pub data: DataId,
     /// Why.
     pub fault: Fault,

@@ -41,6 +41,16 @@ pub(crate) const CLIENTS: [Need; 3] = [
     Need { what: "Python 3", package: "python3", is_there: || starts("python3", &["--version"]) },
 ];
 
+/// To verify logs by code that is not ours.
+pub(crate) const VERIFIERS: [Need; 2] = [
+    Need { what: "Go, for the second verifier of logs", package: "golang-go", is_there: || starts("go", &["version"]) },
+    Need {
+        what: "Go's packages of transparency logs",
+        package: "golang-golang-x-mod-dev",
+        is_there: || Path::new("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog").is_dir(),
+    },
+];
+
 /// To make disks fail that do not.
 pub(crate) const FAULTS: [Need; 1] =
     [Need { what: "strace", package: "strace", is_there: || starts("strace", &["--version"]) }];

@@ -81,6 +81,7 @@ fn demo(arguments: &[OsString]) -> Result<()> {
     };
     let python = if has("--check") {
         machine::provide(&machine::CLIENTS)?;
+        machine::provide(&machine::VERIFIERS)?;
         Some(python::provide(&workspace)?)
     } else {
         None
@@ -105,6 +106,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
     machine::provide(&machine::BUILD)?;
     machine::provide(&machine::CLIENTS)?;
     machine::provide(&machine::FAULTS)?;
+    machine::provide(&machine::VERIFIERS)?;
     let python = python::provide(&workspace)?;
     format_check(&workspace)?;
     // The end-to-end tests run the program that ships, so it has to be there and new.

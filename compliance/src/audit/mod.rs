@@ -6,6 +6,7 @@
 //!
 //! *Out of scope*: what is lawful (`decide`), sockets, and what a node serves for a ticket.
 
+mod bundle;
 mod checkpoint;
 mod commit;
 mod config;
@@ -23,6 +24,7 @@ mod publish;
 mod queue;
 mod read;
 mod recover;
+mod replay;
 mod side;
 mod ticket;
 mod tile;
@@ -32,6 +34,10 @@ mod verify;
 mod wal;
 mod zeroed;
 
+pub use bundle::{
+    BUNDLE_FORMAT, BundleError, BundleFault, BundleReport, BundleRequest, FileNote, LOG_FOLDER, Manifest, Opened,
+    SEEN_FILE, entries_between, verify_bundle, write_bundle,
+};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use commit::{Committed, FatalError, OnFatal};
 pub use config::{Clock, LogConfig, LogLimits};
@@ -49,6 +55,7 @@ pub use proof::{LogProof, PROOF_BYTES_MAX, ProofError};
 pub use publish::PublishError;
 pub use queue::AppendError;
 pub use read::{ReadError, StoredEntry};
+pub use replay::{Difference, PackShelf, Replay, ReplayError, Replayer, replay_bundle, replay_log};
 pub use side::{CommitmentDomain, Opening, SideError, SideStore};
 pub use ticket::{TICKET_BYTES_MAX, Ticket, TicketError, TicketRules, TicketVerifier, VerifiedTicket};
 pub use tile::{

@@ -49,6 +49,17 @@ impl CommitmentDomain {
         }
     }
 
+    /// Its name in records that are kept outside the store: the last word of the label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Actor => "actor",
+            Self::Address => "address",
+            Self::Bucket => "bucket",
+            Self::Key => "key",
+        }
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Actor => 1,

@@ -55,6 +55,17 @@ fn verify_once(dir: &Path, log: &VerifierKey, seen: &[SeenCheckpoint]) -> Result
 ///
 /// Where the copy is of a range, entries outside of it are checked by their hashes only, and not counted.
 pub fn verify_export(dir: &Path, log: &VerifierKey, seen: &[SeenCheckpoint]) -> Result<VerifyReport, LogFault> {
+    verify_export_visiting(dir, log, seen, |_, _| ())
+}
+
+/// [`verify_export`], which shows every entry of the copy with its index to `visit`, ascending. What was shown is to be
+/// believed only when this has returned well.
+pub(super) fn verify_export_visiting(
+    dir: &Path,
+    log: &VerifierKey,
+    seen: &[SeenCheckpoint],
+    mut visit: impl FnMut(u64, &[u8]),
+) -> Result<VerifyReport, LogFault> {
     let checkpoint = begin(dir, log, seen)?;
     let range = read_range(dir, checkpoint.size())?;
     let mut examiner = Examiner::of_export(dir, checkpoint.clone(), seen.to_vec());
@@ -65,7 +76,7 @@ pub fn verify_export(dir: &Path, log: &VerifierKey, seen: &[SeenCheckpoint]) -> 
         let path = name.path(dir);
         match std::fs::read(&path) {
             Ok(bundle) => {
-                examiner = feed_bundle(examiner, &name, path, &bundle)?;
+                examiner = feed_bundle(examiner, &name, path, &bundle, &mut visit)?;
                 bundles += 1;
                 entries += u64::from(name.width);
             }
@@ -80,11 +91,20 @@ pub fn verify_export(dir: &Path, log: &VerifierKey, seen: &[SeenCheckpoint]) -> 
     Ok(VerifyReport { entries, tiles: report.tiles + bundles, ..report })
 }
 
-fn feed_bundle(mut examiner: Examiner, name: &TileName, path: PathBuf, bundle: &[u8]) -> Result<Examiner, LogFault> {
+fn feed_bundle(
+    mut examiner: Examiner,
+    name: &TileName,
+    path: PathBuf,
+    bundle: &[u8],
+    visit: &mut impl FnMut(u64, &[u8]),
+) -> Result<Examiner, LogFault> {
     let mut count = 0;
     for entry in bundle_entries(bundle) {
         match entry {
-            Ok(entry) if count < name.width => examiner.leaf(entry)?,
+            Ok(entry) if count < name.width => {
+                visit(examiner.tree.size(), entry);
+                examiner.leaf(entry)?;
+            }
             // More entries than the name promises, or a last one that is cut: the tiles may say where it begins.
             Ok(_) | Err(BundleCut { .. }) => {
                 count = 0;
@@ -142,7 +162,7 @@ fn report(
 /// In an export of a range: `<first> <end>`, the entries whose bundles are part of it.
 pub(super) const RANGE_FILE: &str = "exported-range";
 
-fn read_range(dir: &Path, size: u64) -> Result<Range<u64>, LogFault> {
+pub(super) fn read_range(dir: &Path, size: u64) -> Result<Range<u64>, LogFault> {
     let path = dir.join(RANGE_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => {

@@ -218,7 +218,6 @@ pub(super) async fn export(gateway: web::Data<Gateway>) -> Result<HttpResponse, 
 }
 
 fn archive(gateway: &Gateway, seen: &[audit::SeenCheckpoint]) -> Result<std::fs::File, AdminError> {
-    use std::io::Seek;
     let folder = tempfile::tempdir_in(&gateway.config.data_dir).map_err(AdminError::internal)?;
     let copy = folder.path().join("log");
     audit::export(&gateway.log, &copy, None).map_err(AdminError::internal)?;
@@ -226,8 +225,14 @@ fn archive(gateway: &Gateway, seen: &[audit::SeenCheckpoint]) -> Result<std::fs:
         seen.iter().map(|seen| (seen.by.clone(), seen.checkpoint.note().to_string())).collect();
     let seen = serde_json::to_vec_pretty(&seen).map_err(AdminError::internal)?;
     std::fs::write(copy.join(crate::cli::SEEN_FILE), seen).map_err(AdminError::internal)?;
-    let mut archive = tar::Builder::new(tempfile::tempfile_in(folder.path()).map_err(AdminError::internal)?);
-    archive.append_dir_all(".", &copy).map_err(AdminError::internal)?;
+    tar_of(&copy, folder.path())
+}
+
+/// A tar of everything in `folder`, in a file without a name on the disk of `beside`.
+pub(super) fn tar_of(folder: &std::path::Path, beside: &std::path::Path) -> Result<std::fs::File, AdminError> {
+    use std::io::Seek;
+    let mut archive = tar::Builder::new(tempfile::tempfile_in(beside).map_err(AdminError::internal)?);
+    archive.append_dir_all(".", folder).map_err(AdminError::internal)?;
     let mut file = archive.into_inner().map_err(AdminError::internal)?;
     file.rewind().map_err(AdminError::internal)?;
     Ok(file)

@@ -28,6 +28,7 @@ mod nodes;
 mod openapi;
 mod placement;
 mod policy;
+pub(crate) mod proof;
 pub(crate) mod repair;
 mod route;
 mod seen;

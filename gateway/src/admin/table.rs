@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web;
 
 use super::route::Route;
-use super::{AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, repair, standing};
+use super::{AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, repair, standing};
 
 /// Every row.
 pub(super) fn routes() -> Vec<Route> {
@@ -18,6 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
         openapi::routes(),
         placement::routes(),
         policy::routes(),
+        proof::routes(),
         repair::routes(),
         standing::routes(),
     ];

@@ -1,4 +1,4 @@
-//! `domicile audit list | show | verify | export`
+//! `domicile audit list | show | verify | export | reconcile`; what concerns evidence is in `proof`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,9 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use domicile_compliance::audit::{KEY_FILE, SeenCheckpoint, SignedCheckpoint, VerifierKey, verify_export};
 use domicile_types::Entry;
-use futures::StreamExt;
-use tokio::io::AsyncWriteExt;
 
 use super::client::Admin;
-use super::{AdminArgs, SEEN_FILE, table};
+use super::{AdminArgs, SEEN_FILE, proof, table};
 use crate::admin::views::{EntryDetail, EntryPage, EntryView, Verified};
 use crate::admin::with_causes;
 use crate::reconcile::Reconciled;
@@ -53,10 +51,10 @@ pub(super) enum AuditCommand {
         #[arg(long)]
         from: Option<u64>,
     },
-    /// Verifies the gateway's live log against what the nodes have seen; or, given a folder, an exported copy from its files
-    /// alone.
+    /// Verifies the gateway's live log against what the nodes have seen; or, given a folder or a tar, an evidence bundle or an
+    /// exported copy from its files alone.
     Verify {
-        /// An exported copy.
+        /// An evidence bundle (a folder or a tar), or an exported copy.
         dir: Option<PathBuf>,
         /// The log's public key; else the copy's own `log.vkey`, which only an officer who trusts the copy's origin may use.
         #[arg(long)]
@@ -65,6 +63,41 @@ pub(super) enum AuditCommand {
         #[arg(long)]
         seen: Option<PathBuf>,
     },
+    /// Makes evidence of a time: entries, proofs, checkpoints, the rules and inputs of decisions, for an auditor elsewhere.
+    Bundle {
+        /// From when on: 2026-11-01, or 2026-11-01T08:00:00Z.
+        #[arg(long)]
+        from: Option<String>,
+        /// Until when; that moment is not included.
+        #[arg(long)]
+        to: Option<String>,
+        /// Only about this bucket.
+        #[arg(long)]
+        bucket: Option<String>,
+        /// With the names and addresses that commitments hide: personal data. For officers; it is logged.
+        #[arg(long)]
+        open: bool,
+        /// A folder that is empty or does not exist, or a file that ends in .tar.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Decides every past decision again, from its recorded inputs by the packs of its time: of the gateway's log, or of a
+    /// bundle. Fails where one comes to something else.
+    Replay {
+        /// An evidence bundle (a folder or a tar); none: the gateway's log.
+        bundle: Option<PathBuf>,
+        /// The log's public key, for a bundle.
+        #[arg(long, requires = "bundle")]
+        key: Option<String>,
+        /// From when on.
+        #[arg(long, conflicts_with = "bundle")]
+        from: Option<String>,
+        /// Until when; that moment is not included.
+        #[arg(long, conflicts_with = "bundle")]
+        to: Option<String>,
+    },
+    /// Erases a value from what the log's commitments hide: no entry opens to it any more, and the log still verifies.
+    Erase(proof::EraseArgs),
     /// Copies the log into a folder: C2SP tiles that any tlog tool reads, the public key, and what the nodes have seen.
     Export {
         /// A folder that is empty or does not exist.
@@ -86,7 +119,19 @@ pub(super) async fn run(command: AuditCommand, args: &AdminArgs) -> anyhow::Resu
         AuditCommand::Show { index } => show(index, args).await,
         AuditCommand::Reconcile { from } => reconcile(from, args).await,
         AuditCommand::Verify { dir: None, .. } => verify_live(args).await,
-        AuditCommand::Verify { dir: Some(dir), key, seen } => verify_copy(&dir, key, seen, args).await,
+        AuditCommand::Verify { dir: Some(dir), key, seen } => {
+            let opened = proof::OpenedCopy::of(&dir)?;
+            match opened.is_bundle() {
+                true => proof::verify(opened.path(), key.as_deref(), args).await,
+                false => verify_copy(opened.path(), key, seen, args).await,
+            }
+        }
+        AuditCommand::Bundle { from, to, bucket, open, out } => {
+            proof::bundle(&[("from", from), ("to", to), ("bucket", bucket)], open, &out, args).await
+        }
+        AuditCommand::Replay { bundle: Some(bundle), key, .. } => proof::replay_copy(&bundle, key.as_deref(), args).await,
+        AuditCommand::Replay { bundle: None, from, to, .. } => proof::replay_live(from, to, args).await,
+        AuditCommand::Erase(erase) => proof::erase(erase, args).await,
         AuditCommand::Export { to } => export(&to, args).await,
     }
 }
@@ -253,17 +298,8 @@ async fn export(to: &Path, args: &AdminArgs) -> anyhow::Result<()> {
         bail!("{} is not empty: choose another folder", to.display());
     }
     let response = Admin::find(args)?.download("/v1/audit/export").await?;
-    let archive = tempfile::NamedTempFile::new()?;
-    let mut file = tokio::fs::File::create(archive.path()).await?;
-    let mut body = response.bytes_stream();
-    while let Some(piece) = body.next().await {
-        file.write_all(&piece?).await?;
-    }
-    file.flush().await?;
-    let folder = to.to_owned();
-    let unpacked =
-        tokio::task::spawn_blocking(move || tar::Archive::new(std::fs::File::open(archive.path())?).unpack(&folder));
-    unpacked.await?.with_context(|| format!("the log cannot be unpacked into {}", to.display()))?;
+    let archive = proof::save(response).await?;
+    proof::unpack(archive.path(), to).await?;
     if args.json {
         return table::json(&serde_json::json!({ "to": to }));
     }

@@ -11,6 +11,7 @@ mod identity;
 mod join;
 mod nodes;
 mod policy;
+mod proof;
 mod repair;
 mod serve;
 mod table;

@@ -32,7 +32,7 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 
 /// The tour, in Python.
-const TOUR: [(&str, &[u8]); 12] = [
+const TOUR: &[(&str, &[u8])] = &[
     (TOUR_FILE, include_bytes!("tour/tour.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
     ("copies.py", include_bytes!("tour/copies.py")),
@@ -45,6 +45,8 @@ const TOUR: [(&str, &[u8]); 12] = [
     ("repairs.py", include_bytes!("tour/repairs.py")),
     ("walk.py", include_bytes!("tour/walk.py")),
     ("versions.py", include_bytes!("tour/versions.py")),
+    ("proof.py", include_bytes!("tour/proof.py")),
+    ("verify.go", include_bytes!("../../../tests/verifiers/go/verify.go")),
 ];
 
 /// The file that runs the tour.

@@ -15,6 +15,7 @@ mod databases;
 mod databases_tests;
 pub(crate) mod facts;
 mod impact;
+mod kept;
 mod packs;
 mod publish;
 pub(crate) mod rescan;
@@ -32,6 +33,7 @@ use crate::catalog::{JudgingEpoch, PageAt};
 
 pub use databases::ReloadError;
 pub(crate) use databases::follow_databases;
+pub(crate) use kept::kept_pack;
 pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
 pub(crate) use packs::open_packs;
 pub use publish::{PackUpload, PublishError, Published};

@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, InForce, JudgingEpoch, Stamp};
 use crate::config::Config;
 
 use super::Law;
+use super::kept::keep_in_force;
 
 /// The packs' file names, in the order of [`texts`].
 const NAMES: [&str; 4] = ["pack.toml", "rules.cedar", "cases.toml", "SOURCES.md"];
@@ -29,6 +30,7 @@ pub(crate) async fn open_packs(config: &Config, catalog: &Catalog, stamp: Stamp)
         anyhow::Ok(lawbook.with(pack))
     })?;
     check_regions(config, &lawbook)?;
+    keep_in_force(&lawbook, &config.policies_dir, &config.data_dir).context("the packs in force cannot be kept")?;
     let in_force = InForce { packs: versions(&lawbook), published };
     let epoch = remember(catalog, stamp, epoch, known, in_force).await?;
     Ok(Law { epoch, lawbook: lawbook.into() })

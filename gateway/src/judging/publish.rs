@@ -14,6 +14,7 @@ use domicile_types::{PackId, PackVersion, Salt};
 use serde::{Deserialize, Serialize};
 
 use super::Law;
+use super::kept::keep_in_force;
 use super::packs::{check_regions, published_folder, versions, write_published};
 use crate::catalog::{CatalogError, InForce, JudgingEpoch, Stamp};
 use crate::objects::{Caller, Gateway};
@@ -135,8 +136,14 @@ impl Gateway {
     pub async fn reload_packs(&self, caller: &Caller) -> Result<Published, PublishError> {
         let change = self.judging.change().await;
         let law = self.judging.law();
-        let folder = self.config.policies_dir.clone();
-        let lawbook = blocking(move || tested(Lawbook::load(&folder)?)).await?;
+        let (folder, data_dir) = (self.config.policies_dir.clone(), self.config.data_dir.clone());
+        let lawbook = blocking(move || {
+            let lawbook = tested(Lawbook::load(&folder)?)?;
+            let unkept = |error: anyhow::Error| PublishError::Disk(std::io::Error::other(format!("{error:#}")));
+            keep_in_force(&lawbook, &folder, &data_dir).map_err(unkept)?;
+            Ok(lawbook)
+        })
+        .await?;
         self.put_in_force(caller, change, &law, lawbook, Vec::new()).await
     }
 

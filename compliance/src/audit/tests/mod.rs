@@ -1,5 +1,6 @@
 //! The log as a whole, on real files.
 
+mod bundles;
 mod crash;
 mod full;
 mod histories;

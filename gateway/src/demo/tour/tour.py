@@ -18,6 +18,7 @@ import evidence
 import faults
 import law
 import operators
+import proof
 import repairs
 import versions
 import walk
@@ -29,7 +30,7 @@ def steps():
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
     objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS, *operators.STEPS]
-    return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, stale]
+    return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, stale]
 
 
 def main(data_dir, program):

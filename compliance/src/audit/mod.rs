@@ -10,6 +10,7 @@ mod bundle;
 mod checkpoint;
 mod commit;
 mod config;
+mod cosign;
 mod event;
 mod examine;
 mod export;
@@ -32,6 +33,7 @@ mod tree;
 mod values;
 mod verify;
 mod wal;
+mod witness;
 mod zeroed;
 
 pub use bundle::{
@@ -41,6 +43,7 @@ pub use bundle::{
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use commit::{Committed, FatalError, OnFatal};
 pub use config::{Clock, LogConfig, LogLimits};
+pub use cosign::{Cosigner, WitnessKey};
 pub use event::Event;
 pub use examine::{LogFault, SeenCheckpoint};
 pub use export::{ExportError, export};
@@ -69,6 +72,7 @@ pub use tree::{
 pub use values::ValuesError;
 pub use verify::{VerifyReport, verify_export, verify_log};
 pub use wal::WalFault;
+pub use witness::{AddCheckpoint, Refusal, judge_checkpoint};
 
 #[cfg(test)]
 #[allow(clippy::as_conversions, reason = "the counts of tests are small")]

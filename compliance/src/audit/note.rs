@@ -7,7 +7,7 @@
 //! ```
 //!
 //! *In scope*: Ed25519 signatures (type 0x01). Lines of other types and of other keys are carried, and ignored when
-//! verifying, as the specification asks. *Out of scope*: cosignatures.
+//! verifying, as the specification asks. *Out of scope*: cosignatures (`cosign`).
 
 use std::fmt;
 
@@ -147,6 +147,13 @@ impl SignedNote {
         &self.signatures
     }
 
+    /// Adds a signature line, as it is.
+    #[must_use]
+    pub fn with(mut self, line: NoteSignature) -> Self {
+        self.signatures.push(line);
+        self
+    }
+
     /// Adds a signature by another key: a second key of the log while keys rotate, or a witness's.
     #[must_use]
     pub fn signed_also_by(mut self, signer: &NoteSigner) -> Self {
@@ -163,7 +170,8 @@ impl fmt::Display for SignedNote {
 }
 
 impl NoteSignature {
-    fn parse(line: &str) -> Result<Self, NoteError> {
+    /// Parses one line, without its line feed.
+    pub fn parse(line: &str) -> Result<Self, NoteError> {
         let malformed = NoteError::Malformed { rule: "a signature line is not \u{2014} <name> <base64>" };
         let parts = line.strip_prefix(SIGNATURE_PREFIX).and_then(|rest| rest.split_once(' '));
         let Some((name, base64)) = parts else { return Err(malformed) };

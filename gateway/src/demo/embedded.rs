@@ -46,8 +46,10 @@ const TOUR: &[(&str, &[u8])] = &[
     ("walk.py", include_bytes!("tour/walk.py")),
     ("versions.py", include_bytes!("tour/versions.py")),
     ("proof.py", include_bytes!("tour/proof.py")),
-    ("verify.go", include_bytes!("../../../tests/verifiers/go/verify.go")),
 ];
+
+/// The verifier of bundles that shares no code with this one: its source, in Go.
+const SECOND_VERIFIER: (&str, &[u8]) = ("verify.go", include_bytes!("../../../tests/verifiers/go/verify.go"));
 
 /// The file that runs the tour.
 pub(super) const TOUR_FILE: &str = "tour.py";
@@ -65,7 +67,7 @@ pub(super) fn write_databases(folder: &Path) -> anyhow::Result<Vec<&'static str>
 
 /// Writes the tour into `folder`.
 pub(super) fn write_tour(folder: &Path) -> anyhow::Result<()> {
-    TOUR.iter().try_for_each(|(name, bytes)| write(&folder.join(name), bytes))
+    TOUR.iter().chain([&SECOND_VERIFIER]).try_for_each(|(name, bytes)| write(&folder.join(name), bytes))
 }
 
 /// Left alone where it is the same already: a database of some megabytes need not be written at each start.
@@ -106,6 +108,6 @@ mod tests {
         let carried =
             |table: &[(&str, &[u8])]| table.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(carried(&DATABASES), listed("../compliance/geo", ".mmdb"));
-        assert_eq!(carried(&TOUR), listed("src/demo/tour", ".py"));
+        assert_eq!(carried(TOUR), listed("src/demo/tour", ".py"));
     }
 }

@@ -87,7 +87,7 @@ pub enum BundleFault {
         checkpoint: u64,
     },
     /// The log in it.
-    #[error("the log in the bundle does not hold: {0}")]
+    #[error("the log in the bundle does not hold")]
     Log(#[from] LogFault),
     /// The range of entries.
     #[error("the manifest speaks of entries {manifest:?}, and the log's copy is of {copy:?}")]

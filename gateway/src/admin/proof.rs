@@ -27,7 +27,9 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::post("/v1/audit/bundle", bundle)
             .roles(Duty::Reads, READERS)
-            .summary("Evidence of a time, as a tar: entries, proofs, inputs and packs. Only officers may have it opened.")
+            .summary(
+                "Evidence of a time, as a tar: entries, proofs, inputs and packs. Only officers may have it opened.",
+            )
             .query::<SpanQuery>()
             .file("application/x-tar"),
         Route::post("/v1/audit/replay", replay)
@@ -113,6 +115,9 @@ pub(super) async fn replay(
     query: web::Query<SpanQuery>,
 ) -> Result<HttpResponse, AdminError> {
     let (from, to) = query.times()?;
+    if query.open || query.bucket.is_some() {
+        return Err(AdminError::BadRequest("a replay is about a time, and all that was decided then".to_owned()));
+    }
     Ok(HttpResponse::Ok().json(gateway.replay(bearer.caller(), from, to).await?))
 }
 

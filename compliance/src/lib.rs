@@ -2,7 +2,7 @@
 //!
 //! *In scope*: territory maps and groups of places ([`place`]), jurisdiction packs written in Cedar ([`pack`]), decisions
 //! and permits ([`decide`]), scenarios that packs are tested by ([`cases`]), where an address is ([`geo`]), and the log of
-//! what was decided and done ([`audit`]).
+//! what was decided and done ([`audit`]), and the reports that officers file from it ([`report`]).
 //!
 //! *Out of scope*: bytes, sockets, clocks. Law knows no bytes: `now` is an argument, and a decision is a pure function of
 //! its question and of the packs.
@@ -17,6 +17,7 @@ pub mod decide;
 pub mod geo;
 pub mod pack;
 pub mod place;
+pub mod report;
 
 pub use crate::cases::{CaseReport, run_cases};
 pub use crate::decide::{Ask, AskClass, AskedActions, Circumstances, Explanation, Grounds, Permit, Question, Ruling};

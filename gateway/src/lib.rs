@@ -27,6 +27,7 @@ pub mod open;
 pub mod policy;
 pub mod reconcile;
 mod repair;
+pub(crate) mod reports;
 pub mod s3;
 #[cfg(test)]
 mod sim;

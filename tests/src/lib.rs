@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod faults;
 pub mod fuzz;
+pub mod reports;
 
 use std::path::PathBuf;
 

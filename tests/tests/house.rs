@@ -8,13 +8,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// Who may import whom, within the workspace. Changing it changes the architecture: say why in ARCHITECTURE.md.
-const IMPORTS: [(&str, &[&str]); 10] = [
+const IMPORTS: [(&str, &[&str]); 11] = [
     ("domicile-types", &[]),
     ("domicile-chunker", &["domicile-types"]),
     ("domicile-compliance", &["domicile-types"]),
     ("domicile-node-protocol", &["domicile-types"]),
     ("domicile-swarm", &["domicile-node-protocol", "domicile-types"]),
     ("domicile-placement", &["domicile-compliance", "domicile-types"]),
+    ("domicile-render", &[]),
     (
         "domicile-storage-node",
         &["domicile-swarm", "domicile-node-protocol", "domicile-compliance", "domicile-chunker", "domicile-types"],

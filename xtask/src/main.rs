@@ -86,7 +86,7 @@ fn demo(arguments: &[OsString]) -> Result<()> {
     } else {
         None
     };
-    workspace.build(&["domicile"])?;
+    workspace.build(&["domicile", "domicile-render"])?;
     let mut command = workspace.binary("domicile");
     command.arg("demo");
     if !has("--data-dir") {
@@ -110,11 +110,12 @@ fn test(arguments: &[OsString]) -> Result<()> {
     let python = python::provide(&workspace)?;
     format_check(&workspace)?;
     // The end-to-end tests run the program that ships, so it has to be there and new.
-    workspace.build(&["domicile"])?;
-    let binary = workspace.binary_path("domicile");
+    workspace.build(&["domicile", "domicile-render"])?;
+    let (binary, renderer) = (workspace.binary_path("domicile"), workspace.binary_path("domicile-render"));
     let mut command = workspace.cargo("test");
     // Cargo's own closing lines are the last of the output; nothing may follow them.
     command.arg("--no-fail-fast").args(arguments).env(python::VARIABLE, python).env("DOMICILE_BIN", binary);
+    command.env("DOMICILE_RENDER", renderer);
     workspace.become_command(&mut command)
 }
 
@@ -163,9 +164,10 @@ fn format_check(workspace: &Workspace) -> Result<()> {
 fn bench(arguments: &[OsString]) -> Result<()> {
     let workspace = Workspace::find()?;
     machine::provide(&machine::BUILD)?;
-    workspace.build(&["domicile", "domicile-bench"])?;
+    workspace.build(&["domicile", "domicile-bench", "domicile-render"])?;
     let mut command = workspace.binary("domicile-bench");
     command.args(arguments).env("DOMICILE_BIN", workspace.binary_path("domicile"));
+    command.env("DOMICILE_RENDER", workspace.binary_path("domicile-render"));
     workspace.become_command(&mut command)
 }
 

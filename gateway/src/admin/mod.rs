@@ -31,6 +31,7 @@ mod policy;
 pub(crate) mod proof;
 pub(crate) mod repair;
 mod route;
+pub(crate) mod reports;
 mod seen;
 mod standing;
 mod table;

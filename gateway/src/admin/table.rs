@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web;
 
 use super::route::Route;
-use super::{AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, repair, standing};
+use super::{AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, repair, reports, standing};
 
 /// Every row.
 pub(super) fn routes() -> Vec<Route> {
@@ -20,6 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
         policy::routes(),
         proof::routes(),
         repair::routes(),
+        reports::routes(),
         standing::routes(),
     ];
     areas.into_iter().flatten().collect()

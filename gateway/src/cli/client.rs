@@ -92,6 +92,11 @@ impl Admin {
         self.send(self.http.post(self.address(path))).await
     }
 
+    /// POST with a JSON body, and whatever came.
+    pub(super) async fn fetch<B: serde::Serialize>(&self, path: &str, body: &B) -> anyhow::Result<Response> {
+        self.send(self.http.post(self.address(path)).json(body)).await
+    }
+
     /// Where the gateway's admin API is.
     pub(super) fn url(&self) -> &str {
         &self.url

@@ -13,6 +13,7 @@ mod nodes;
 mod policy;
 mod proof;
 mod repair;
+mod report;
 mod serve;
 mod table;
 mod whereabouts;
@@ -85,6 +86,13 @@ enum Command {
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Makes the reports that officers file, sealed in the log; and holds a file against its seal.
+    Report {
+        #[command(subcommand)]
+        command: report::ReportCommand,
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -196,6 +204,7 @@ impl Cli {
             Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
             Command::Deletion { object, admin } => deletion::run(&object, &admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
+            Command::Report { command, admin } => report::run(command, &admin).await,
             Command::Policy { command, admin } => policy::run(command, &admin).await,
             Command::Tenant { command, admin } => identity::tenant(command, &admin).await,
             Command::User { command, admin } => identity::user(command, &admin).await,

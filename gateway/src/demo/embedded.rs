@@ -43,6 +43,7 @@ const TOUR: &[(&str, &[u8])] = &[
     ("operators.py", include_bytes!("tour/operators.py")),
     ("faults.py", include_bytes!("tour/faults.py")),
     ("repairs.py", include_bytes!("tour/repairs.py")),
+    ("reports.py", include_bytes!("tour/reports.py")),
     ("walk.py", include_bytes!("tour/walk.py")),
     ("versions.py", include_bytes!("tour/versions.py")),
     ("proof.py", include_bytes!("tour/proof.py")),

@@ -45,6 +45,7 @@ mod refused;
 mod rejudge;
 #[cfg(test)]
 pub(crate) mod rejudge_tests;
+mod reports;
 pub mod request;
 mod rows;
 mod sender;
@@ -79,6 +80,7 @@ pub use limits::{Limits, RoleScope};
 pub use object_lock::{DefaultRetention, RetentionPeriod};
 pub(crate) use proofs::BundleWanted;
 pub use proofs::Erasure;
+pub(crate) use reports::ReportRefusal;
 pub use request::*;
 pub use standing::{NewDispute, NewDocument, NewVerdict};
 pub(crate) use statements::run as write_accounts;

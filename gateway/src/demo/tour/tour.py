@@ -20,6 +20,7 @@ import law
 import operators
 import proof
 import repairs
+import reports
 import versions
 import walk
 from clients import Demo, Mismatch
@@ -30,7 +31,7 @@ def steps():
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
     objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS, *operators.STEPS]
-    return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, stale]
+    return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, *reports.STEPS, stale]
 
 
 def main(data_dir, program):

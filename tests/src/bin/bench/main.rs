@@ -17,6 +17,7 @@ mod pattern;
 mod process;
 mod repairs;
 mod report;
+mod reports;
 mod sigv4;
 mod stopwatch;
 mod uploads;
@@ -62,6 +63,9 @@ struct Options {
     /// The program to measure; `cargo xtask bench` names the one it built.
     #[arg(long, value_name = "FILE", env = "DOMICILE_BIN")]
     domicile: Option<PathBuf>,
+    /// The program that makes PDFs of reports; `cargo xtask bench` names the one it built.
+    #[arg(long, value_name = "FILE", env = "DOMICILE_RENDER")]
+    renderer: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -86,6 +90,8 @@ enum Section {
     Objects,
     /// A node drained of its shards.
     Repairs,
+    /// A register of a thousand exports, as an officer files it.
+    Reports,
     /// Sixteen large uploads at once.
     Uploads,
 }
@@ -130,6 +136,10 @@ fn measure(options: &Options) -> Result<()> {
     }
     if wants(Section::Listing) {
         report.add(listing::run(&folder.join("listing"), effort)?);
+    }
+    if wants(Section::Reports) {
+        let renderer = options.renderer.as_deref().context("name the program that makes PDFs with --renderer")?;
+        report.add(reports::run(renderer, effort)?);
     }
     if wants(Section::Objects) || wants(Section::Repairs) || wants(Section::Uploads) {
         if wants(Section::Uploads) {

@@ -57,6 +57,12 @@ pub(crate) fn own_cpu_seconds() -> Result<f64> {
     cpu_seconds("/proc/self/stat")
 }
 
+/// Processor time of the children that this process has waited for.
+pub(crate) fn children_cpu_seconds() -> Result<f64> {
+    // cutime and cstime are fields 16 and 17.
+    cpu_fields("/proc/self/stat", 13)
+}
+
 /// Makes the process's peak of resident memory begin anew (`man 5 proc`, clear_refs).
 pub(crate) fn reset_peak(pid: u32) -> Result<()> {
     let path = format!("/proc/{pid}/clear_refs");
@@ -64,9 +70,15 @@ pub(crate) fn reset_peak(pid: u32) -> Result<()> {
 }
 
 fn cpu_seconds(path: &str) -> Result<f64> {
+    // utime and stime are fields 14 and 15.
+    cpu_fields(path, 11)
+}
+
+/// The sum of two fields, after so many that follow the name.
+fn cpu_fields(path: &str, skipped: usize) -> Result<f64> {
     let text = read(path)?;
-    // The second field is the program's name in parentheses, and may hold anything. utime and stime are fields 14 and 15.
-    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
+    // The second field is the program's name in parentheses, and may hold anything.
+    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(skipped).take(2);
     let ticks: Option<Vec<u64>> = fields.map(|field| field.parse().ok()).collect();
     let ticks = ticks.filter(|ticks| ticks.len() == 2).with_context(|| format!("{path} holds {text:?}"))?;
     Ok(float(ticks.iter().sum()) / TICKS_PER_SECOND)

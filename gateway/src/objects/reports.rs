@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use domicile_compliance::audit::{CommitmentDomain, Event};
 use domicile_compliance::report::{Deletion, LogState, Material, NodeFacts, ReportKind, html, report};
 use domicile_node_protocol::{ReceiptError, SignedReceipt};
-use domicile_types::{Classification, Commitment, NodeId, OperationKind, PackId, Place, Salt, TenantId, UnixMillis};
+use domicile_types::{
+    BucketName, Classification, Commitment, NodeId, ObjectKey, OperationKind, PackId, Place, Salt, TenantId, UnixMillis,
+};
 use sha2::{Digest, Sha256};
 
 use super::authorize::{Matter, log_unavailable};
@@ -13,10 +15,13 @@ use super::bucket::settle;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::intake::internal;
-use super::request::{Caller, KeyHolder, Principal};
+use super::request::{Caller, KeyHolder, ListObjects, Principal};
 use crate::reports::{
     RenderError, Renderer, ReportFault, ReportFormat, ReportOrder, SealedReport, classes, gather, names,
 };
+
+/// Objects of a bucket that its map looks at: each is asked of the law, and logged.
+const MAP_OBJECTS_MAX: usize = 1_000;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -107,9 +112,10 @@ impl Gateway {
             (Some(object), ReportKind::DeletionCertificate) => Some(self.certified(caller, object).await?),
             _ => None,
         };
-        let shards = match (&order.object, order.kind) {
-            (None, _) | (_, ReportKind::DeletionCertificate) => None,
-            (Some(object), _) => Some(self.shards_by_place(caller, object).await?),
+        let shards = match (&order.object, &order.bucket, order.kind) {
+            (_, _, ReportKind::DeletionCertificate) | (None, None, _) => None,
+            (Some((bucket, key)), _, _) => Some(self.shards_by_place(caller, bucket, std::slice::from_ref(key)).await?),
+            (None, Some(bucket), _) => self.shards_of_bucket(caller, bucket).await?,
         };
         let gateway = self.clone();
         let (period, open, bucket) = (order.period, order.open, order.bucket.clone());
@@ -172,18 +178,50 @@ impl Gateway {
             .collect()
     }
 
+    /// Where a bucket's shards lie. `None`: it has more objects than one report looks at, or the law lets this caller be told of none
+    /// (which is logged as an attempt); the report then shows where nodes are.
+    async fn shards_of_bucket(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+    ) -> Result<Option<BTreeMap<Place, u64>>, Error> {
+        let request = ListObjects {
+            bucket: bucket.clone(),
+            prefix: String::new(),
+            delimiter: None,
+            after: None,
+            keys_max: MAP_OBJECTS_MAX,
+        };
+        let owner = self.bucket_owner(bucket).await?;
+        let page = match self.list_objects(&on_behalf_of(caller, &owner), request).await {
+            Err(Error::Denied(_)) => return Ok(None),
+            page => page?,
+        };
+        if page.next_after.is_some() {
+            return Ok(None);
+        }
+        let keys: Vec<ObjectKey> = page.objects.into_iter().map(|object| object.key).collect();
+        match self.shards_by_place(caller, bucket, &keys).await {
+            Err(Error::Denied(_)) => Ok(None),
+            shards => shards.map(Some),
+        }
+    }
+
     async fn shards_by_place(
         &self,
         caller: &Caller,
-        (bucket, key): &(domicile_types::BucketName, domicile_types::ObjectKey),
+        bucket: &BucketName,
+        keys: &[ObjectKey],
     ) -> Result<BTreeMap<Place, u64>, Error> {
         let owner = self.bucket_owner(bucket).await?;
-        let placed = self.placement(&on_behalf_of(caller, &owner), bucket, key).await?;
+        let caller = on_behalf_of(caller, &owner);
         let places: BTreeMap<NodeId, Place> =
             self.nodes_on_record().into_iter().map(|node| (node.id, node.place)).collect();
         let mut shards = BTreeMap::new();
-        for shard in placed.shards {
-            *shards.entry(places.get(&shard.node).copied().unwrap_or(Place::Unknown)).or_default() += 1;
+        for key in keys {
+            for shard in self.placement(&caller, bucket, key).await?.shards {
+                *shards.entry(places.get(&shard.node).copied().unwrap_or(Place::Unknown)).or_default() += 1;
+            }
         }
         Ok(shards)
     }
@@ -191,7 +229,7 @@ impl Gateway {
     async fn certified(
         &self,
         caller: &Caller,
-        (bucket, key): &(domicile_types::BucketName, domicile_types::ObjectKey),
+        (bucket, key): &(BucketName, ObjectKey),
     ) -> Result<(String, Vec<Deletion>), Error> {
         let owner = self.deleted_owner(bucket, key).await?.ok_or(Error::NoSuchKey)?;
         let certificates = self.certificates(&on_behalf_of(caller, &owner), bucket, key).await?;

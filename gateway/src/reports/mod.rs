@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// The form of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum ReportFormat {
+pub(crate) enum ReportFormat {
     /// PDF/A-2a.
     Pdf,
     /// One HTML page.

@@ -23,7 +23,7 @@ static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Why there is no PDF.
 #[derive(Debug, thiserror::Error)]
-pub enum RenderError {
+pub(crate) enum RenderError {
     /// It is not installed.
     #[error(
         "there is no {PROGRAM} beside this program ({looked}), so no PDF can be made: install it there, or set {VARIABLE} to where it is; \

@@ -33,8 +33,7 @@ pub fn material(exports: u64) -> Result<Material> {
         let intent = intent(nth, refused)?;
         let (bytes, time) =
             (intent.range.map_or(0, |(_, end)| end), START.plus_millis(nth * (PERIOD_MILLIS / exports.max(1))));
-        let mut request = [0; 16];
-        request[..8].copy_from_slice(&nth.to_be_bytes());
+        let request = u128::from(nth).to_be_bytes();
         let record =
             |entry| Record { v: Record::VERSION, time, gateway, request: RequestId::from_bytes(request), entry };
         gathering.take(index, record(if refused { Entry::Denied(intent) } else { Entry::Intent(intent) }))?;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use actix_web::web;
 
 use super::route::Route;
-use super::{AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, repair, reports, standing};
+use super::{
+    AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, repair, reports, standing,
+};
 
 /// Every row.
 pub(super) fn routes() -> Vec<Route> {

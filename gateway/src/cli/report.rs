@@ -191,8 +191,9 @@ fn hash_of(bytes: &[u8]) -> String {
 
 /// `2026-11-01` as its first moment in UTC, or a moment in RFC 3339.
 fn moment(text: &str) -> anyhow::Result<u64> {
-    let day = time::Date::parse(text, &Iso8601::DATE).ok().map(|day| day.midnight().assume_utc());
-    let at = day.or_else(|| time::OffsetDateTime::parse(text, &Rfc3339).ok());
+    // The day's form would take a moment, too, and drop its time.
+    let day = time::Date::parse(text, &Iso8601::DATE).ok().filter(|_| !text.contains('T'));
+    let at = day.map(|day| day.midnight().assume_utc()).or_else(|| time::OffsetDateTime::parse(text, &Rfc3339).ok());
     let at =
         at.with_context(|| format!("{text:?} is neither a day (2026-11-01) nor a moment (2026-11-01T08:00:00Z)"))?;
     u64::try_from(at.unix_timestamp_nanos() / 1_000_000).with_context(|| format!("{text} is before 1970"))
@@ -206,6 +207,7 @@ mod tests {
     fn days_and_moments_are_read_and_nothing_else() {
         assert_eq!(moment("1970-01-02").unwrap(), 86_400_000);
         assert_eq!(moment("1970-01-01T01:00:00+01:00").unwrap(), 0);
+        assert_eq!(moment("1970-01-02T00:00:01.5Z").unwrap(), 86_401_500);
         for bad in ["yesterday", "2026-13-01", "1969-12-31", ""] {
             assert!(moment(bad).is_err(), "{bad}");
         }

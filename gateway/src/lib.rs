@@ -26,6 +26,7 @@ pub mod objects;
 pub mod open;
 pub mod policy;
 pub mod reconcile;
+pub mod registers;
 mod repair;
 pub(crate) mod reports;
 pub mod s3;

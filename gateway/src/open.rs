@@ -24,6 +24,7 @@ use crate::keys::{self, Keyring};
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities, write_accounts};
 use crate::reconcile::{self, Reconciliation};
+use crate::registers::{self, Registers};
 use crate::repair;
 use crate::state::{Owner, RocksConfig, RocksStore};
 use crate::sweep;
@@ -92,6 +93,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(judging::facts::run(gateway.clone())),
         tokio::spawn(judging::rescan::run(gateway.clone())),
         tokio::spawn(reconcile::run(gateway.clone())),
+        tokio::spawn(registers::run(Arc::clone(&gateway.registers))),
         tokio::spawn(follow_databases(gateway.clone())),
         tokio::spawn(challenge::run(gateway.clone())),
         tokio::spawn(notices::tell(
@@ -132,6 +134,8 @@ pub(crate) async fn assemble(
     let stamp = Stamp { now: clock.now(), request: RequestId::from_bytes(clock.random()) };
     let law = open_packs(&config, catalog, stamp).await?;
     let log = Arc::new(open_log(&config, identity, &law.lawbook, *log, clock)?);
+    let registers = Registers::open(config.data_dir.join("registers"), Arc::clone(&log), clock);
+    let registers = Arc::new(registers.context("the registers cannot be opened")?);
     let records = enrolment::take_over(catalog, &log, &config.nodes, clock).await?;
     let directory = Arc::new(Directory::new(records.enrolled(), Arc::clone(locator), config.place, clock));
     let patience = config.standing.patience();
@@ -150,6 +154,7 @@ pub(crate) async fn assemble(
         judging: Judging::new(law),
         locator: Arc::clone(locator),
         log,
+        registers,
         catalog: catalog.clone(),
         directory,
         warden,

@@ -78,6 +78,30 @@ impl InputStore {
         if question.hash() == name { Ok(Some(question)) } else { Err(damaged()) }
     }
 
+    /// The question without its asks, and the names of the runs that hold them: what an index reads of each of many questions.
+    /// It is not held against its name; [`InputStore::get`] is.
+    pub fn outline(&self, name: &str) -> Result<Option<(Question, Vec<[u8; 32]>)>, InputsError> {
+        let key = key_of(name)?;
+        let Stored::Live(value) = self.values.get(&key)? else { return Ok(None) };
+        let outline = value.split_first_chunk::<4>().and_then(|(runs, rest)| {
+            let runs = usize::try_from(u32::from_le_bytes(*runs)).ok().filter(|runs| *runs <= RUNS_MAX)?;
+            let (head, json) = rest.split_at_checked(runs * 32)?;
+            Some((serde_json::from_slice::<Question>(json).ok()?, head.as_chunks::<32>().0.to_vec()))
+        });
+        outline.map(Some).ok_or_else(|| InputsError::Damaged { name: name.to_owned() })
+    }
+
+    /// The asks of a run that [`InputStore::outline`] named. Questions about the same nodes share their runs.
+    pub fn run(&self, run: &[u8; 32]) -> Result<Vec<Ask>, InputsError> {
+        let damaged = || InputsError::Damaged { name: blake3::Hash::from_bytes(*run).to_hex().to_string() };
+        let Stored::Live(asks) = self.values.get(run)? else { return Err(damaged()) };
+        let read = |ask: &[u8; 32]| match self.values.get(ask)? {
+            Stored::Live(json) => serde_json::from_slice::<Ask>(&json).map_err(|_| damaged()),
+            Stored::Erased | Stored::Absent => Err(damaged()),
+        };
+        asks.as_chunks::<32>().0.iter().map(read).collect()
+    }
+
     fn assemble(&self, value: &[u8]) -> Result<Option<Question>, InputsError> {
         let parts = value.split_first_chunk::<4>().and_then(|(runs, rest)| {
             let runs = usize::try_from(u32::from_le_bytes(*runs)).ok().filter(|runs| *runs <= RUNS_MAX)?;
@@ -161,6 +185,9 @@ mod tests {
         let asked = question(1, 20);
         let name = inputs.put(&asked).unwrap();
         assert_eq!(name, asked.hash());
+        let (outline, runs) = inputs.outline(&name).unwrap().unwrap();
+        let asks: Vec<Ask> = runs.iter().flat_map(|run| inputs.run(run).unwrap()).collect();
+        assert_eq!(Question { asks, ..outline }, asked);
         assert_eq!(inputs.get(&name).unwrap(), Some(asked));
         assert_eq!(inputs.get(&"0".repeat(64)).unwrap(), None);
         assert!(matches!(inputs.get("no hash"), Err(InputsError::Name { .. })));

@@ -29,6 +29,7 @@ mod openapi;
 mod placement;
 mod policy;
 pub(crate) mod proof;
+pub(crate) mod registers;
 pub(crate) mod repair;
 pub(crate) mod reports;
 mod route;

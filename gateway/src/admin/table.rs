@@ -6,7 +6,8 @@ use actix_web::web;
 
 use super::route::Route;
 use super::{
-    AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, repair, reports, standing,
+    AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, registers, repair, reports,
+    standing,
 };
 
 /// Every row.
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
         placement::routes(),
         policy::routes(),
         proof::routes(),
+        registers::routes(),
         repair::routes(),
         reports::routes(),
         standing::routes(),

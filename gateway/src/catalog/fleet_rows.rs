@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use domicile_types::{NodeId, OperatorId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::history::note_place;
 use super::{Catalog, CatalogError, Stamp, keys};
 use crate::fleet::entities::{Enrolment, Entity, Operator};
 use crate::fleet::joining::{Application, Claims};
@@ -126,8 +127,8 @@ impl StoredRow for Sheet {
 
 /// Rows read at once.
 const PAGE: usize = 1_000;
-/// Records changed at once: a transaction writes a thousand rows at the most, the epoch's among them.
-const EDITS_MAX: usize = 900;
+/// Records changed at once: a transaction writes a thousand rows at the most, the epoch's among them, and for a node two.
+const EDITS_MAX: usize = 450;
 
 impl FleetRecord {
     /// Its name.
@@ -200,7 +201,7 @@ impl Catalog {
         .await
     }
 
-    /// Makes `edits`, all or none, if no record has changed since `epoch`. At most 900.
+    /// Makes `edits`, all or none, if no record has changed since `epoch`. At most 450.
     ///
     /// # Errors
     /// [`CatalogError::FleetChanged`].
@@ -220,6 +221,9 @@ impl Catalog {
                         let json = serde_json::to_string(record);
                         let json = json.map_err(|_| CatalogError::Inconsistent { what: "a record of the fleet" })?;
                         tx.put_row(record.name().row(), &Sheet(json))?;
+                        if let FleetRecord::Enrolment(enrolment) = record {
+                            note_place(tx, &enrolment.node, enrolment.place)?;
+                        }
                     }
                     FleetEdit::Remove(name) => tx.delete(name.row())?,
                 }

@@ -27,8 +27,9 @@ const PARTS_UNFOLDED: usize = 300;
 const SWEEPS_AT_ONCE_MAX: usize = 100;
 /// Rows that one transaction of finished sweeps writes at the most.
 const SWEEP_WRITES_MAX: usize = 900;
-/// Rows of a page beside one for every node that holds shards of it: page, sealed records, damages, extent, garbage.
-const ROWS_OF_A_PAGE: usize = 5;
+/// Rows of a page beside one for every node that holds shards of it: page, its history, sealed records, damages, extent,
+/// garbage.
+const ROWS_OF_A_PAGE: usize = 6;
 /// Pending rows that one transaction reaps: two writes each.
 const ORPHANS_REAPED: usize = 400;
 

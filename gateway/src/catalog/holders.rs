@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{Claim, distinct_claims};
 use super::extent::{Extent, ExtentPage, PageAt, ShardAt, StoredPage};
+use super::history::{note_extent, note_holders};
 use super::{Catalog, CatalogError, compact, keys};
 use crate::state::{IfLost, KeyRange, Order, Read, StoredRow, Tx, decode};
 
@@ -230,16 +231,18 @@ pub(super) fn forget_damages(tx: &mut Tx<'_>, at: PageAt, page: &ExtentPage) -> 
 
 /// Remembers the shape of an extent that is now part of something.
 pub(super) fn put_known(tx: &mut Tx<'_>, data: DataId, part: u16, extent: &Extent) -> Result<(), CatalogError> {
+    note_extent(tx, data, extent.id)?;
     Ok(tx.put_row(keys::extent_known(extent.id), &Known { data, part, extent: extent.clone() })?)
 }
 
-/// Brings the index of a page's holders from `before` to `after`.
+/// Brings the index of a page's holders from `before` to `after`, and adds the change to the page's history.
 pub(super) fn index_holders(
     tx: &mut Tx<'_>,
     at: PageAt,
     before: &[[u8; 32]],
     after: &[[u8; 32]],
 ) -> Result<(), CatalogError> {
+    note_holders(tx, at, before, after)?;
     for gone in before.iter().filter(|node| !after.contains(node)) {
         tx.delete(keys::held_page(gone, at))?;
     }

@@ -21,6 +21,9 @@
 //! d data-id upload-id                   claim on a body: of a version, or of an upload in progress
 //! x extent-id                           what a repair must know of an extent, once it is part of something
 //! m node extent-id page                 that a node holds, or may hold, shards of an extent page
+//! H extent-id page number               who held, or may have held, shards of an extent page, and when
+//! B data-id extent-id                   that an extent is, or was, part of a body
+//! N node time                           where a node's record said that it was, from then on
 //! D extent-id page                      shards of an extent page that are known to be damaged
 //! z node data-id cid                    copy that a node is to delete
 //! L node                                what was stated when a node was emptied
@@ -337,4 +340,35 @@ pub(super) fn document(node: &NodeId, id: &str) -> Vec<u8> {
 
 pub(super) fn dispute(node: &NodeId, id: &str) -> Vec<u8> {
     row(b'j', &[b"p", node.public_key(), id.as_bytes()])
+}
+
+/// The histories of all pages of an extent.
+pub(super) fn extent_history(extent: ExtentId) -> Vec<u8> {
+    row(b'H', &[extent.as_bytes()])
+}
+
+pub(super) fn page_history(at: PageAt) -> Vec<u8> {
+    row(b'H', &[at.extent.as_bytes(), &at.page.to_be_bytes()])
+}
+
+pub(super) fn page_history_row(at: PageAt, number: u32) -> Vec<u8> {
+    row(b'H', &[at.extent.as_bytes(), &at.page.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// Every extent that a body has, or had.
+pub(super) fn body_extents(data: DataId) -> Vec<u8> {
+    row(b'B', &[data.as_bytes()])
+}
+
+pub(super) fn body_extent(data: DataId, extent: ExtentId) -> Vec<u8> {
+    row(b'B', &[data.as_bytes(), extent.as_bytes()])
+}
+
+/// Where a node was, in the order of time.
+pub(super) fn places_of(node: &NodeId) -> Vec<u8> {
+    row(b'N', &[node.public_key()])
+}
+
+pub(super) fn place_since(node: &NodeId, since: UnixMillis) -> Vec<u8> {
+    row(b'N', &[node.public_key(), &since.0.to_be_bytes()])
 }

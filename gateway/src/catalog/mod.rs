@@ -43,6 +43,7 @@ mod fleet_rows;
 #[doc(hidden)]
 pub mod fuzzing;
 mod garbage;
+mod history;
 mod holders;
 mod identity;
 mod judging;
@@ -85,6 +86,7 @@ pub use expiry::{Due, Ending, Walk};
 pub use extent::{Extent, ExtentId, ExtentPage, PageAt, ShardAt};
 pub use fleet_rows::{FleetEdit, FleetKind, FleetName, FleetRecord, FleetRecords, InvitationRow, RequestRow};
 pub use garbage::{Debris, Garbage, Origin, Sweep};
+pub use history::Holding;
 pub use holders::Mendable;
 pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
 pub use judging::{InForce, JudgingEpoch};

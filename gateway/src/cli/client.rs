@@ -59,6 +59,11 @@ impl Admin {
         Ok(self.send(self.http.get(self.address(path)).query(query)).await?.text().await?)
     }
 
+    /// GET, and whatever came.
+    pub(super) async fn open(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
+        self.send(self.http.get(self.address(path)).query(query)).await
+    }
+
     /// POST with a JSON body, and the JSON that came.
     pub(super) async fn post<B: serde::Serialize, T: DeserializeOwned>(
         &self,

@@ -12,6 +12,7 @@ mod join;
 mod nodes;
 mod policy;
 mod proof;
+mod register;
 mod repair;
 mod report;
 mod serve;
@@ -93,6 +94,13 @@ enum Command {
     Report {
         #[command(subcommand)]
         command: report::ReportCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Shows registers: what was exported, decided, approved, placed, deleted. Filtered, in pages, or whole as a file.
+    Register {
+        #[command(flatten)]
+        asked: Box<register::RegisterArgs>,
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -205,6 +213,7 @@ impl Cli {
             Command::Deletion { object, admin } => deletion::run(&object, &admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
             Command::Report { command, admin } => report::run(command, &admin).await,
+            Command::Register { asked, admin } => register::run(&asked, &admin).await,
             Command::Policy { command, admin } => policy::run(command, &admin).await,
             Command::Tenant { command, admin } => identity::tenant(command, &admin).await,
             Command::User { command, admin } => identity::user(command, &admin).await,

@@ -17,6 +17,7 @@ use crate::judging::Judging;
 use crate::keys::Keyring;
 use crate::notify::Hooks;
 use crate::reconcile::Reconciliation;
+use crate::registers::Registers;
 use crate::repair::Repairs;
 
 /// A running gateway. Cheap to clone: all clones are the same gateway.
@@ -39,6 +40,8 @@ pub struct Parts {
     pub locator: Arc<Locating>,
     /// The audit log with its erasable side store.
     pub log: Arc<AuditLog>,
+    /// What officers ask of the log.
+    pub registers: Arc<Registers>,
     /// Buckets, objects, uploads, garbage.
     pub catalog: Catalog,
     /// What is known of the nodes.

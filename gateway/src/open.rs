@@ -109,6 +109,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(repair::run_residue(gateway.clone())),
         tokio::spawn(repair::run_orphans(gateway.clone())),
         tokio::spawn(notify::run(gateway.clone())),
+        tokio::spawn(notify::run_siems(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
         tokio::spawn(follow_identities(gateway.clone())),
         tokio::spawn(write_accounts(gateway.clone())),

@@ -7,7 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use domicile_compliance::audit::{CommitmentDomain, Event};
-use domicile_types::Salt;
+use domicile_types::{BucketName, ObjectKey, Salt};
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -16,7 +16,8 @@ use super::auth::Bearer;
 use super::route::{Duty, Route};
 use crate::config::Role;
 use crate::objects::{Caller, Gateway};
-use crate::registers::{EventRecord, Events, Format, Page, Query, Register, RegisterError, Sight, Writer};
+use crate::registers::placements::{self, PlacementsError, WasAt};
+use crate::registers::{EventRecord, Events, Format, Page, Query, Register, RegisterError, Sight, Writer, stretch};
 
 /// Who may read registers, with pseudonyms for what commitments hide. A tenant's admin sees that tenant's rows.
 const READERS: &[Role] = &[Role::Auditor, Role::Officer, Role::Approver, Role::TenantAdmin];
@@ -40,6 +41,11 @@ pub(super) fn routes() -> Vec<Route> {
             .file(Format::Csv.media_type())
             .file(Format::Parquet.media_type())
             .file(Format::Cef.media_type()),
+        Route::get("/v1/placements", placements)
+            .roles(Duty::Reads, &[Role::TenantAdmin, Role::Auditor, Role::Officer])
+            .summary("Where an object was on a day, or in a stretch of time.")
+            .query::<PlacementsQuery>()
+            .answers::<WasAt>(),
         Route::post("/v1/registers/rebuild", rebuild)
             .roles(Duty::Operates, &[Role::Operator])
             .summary("Forgets the index of all registers and makes it anew from the log.")
@@ -139,6 +145,38 @@ async fn rebuild(gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError
     let rebuilt = web::block(move || gateway.registers.rebuild()).await.map_err(AdminError::internal)?;
     let (entries, log_entries) = rebuilt?;
     Ok(HttpResponse::Ok().json(Rebuilt { entries, log_entries }))
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PlacementsQuery {
+    /// Its bucket.
+    bucket: String,
+    /// Its key.
+    key: String,
+    /// A day in UTC, all of it; or a time in RFC 3339.
+    on: Option<String>,
+    /// Else from when on.
+    from: Option<String>,
+    /// And before when.
+    to: Option<String>,
+}
+
+/// `GET /v1/placements?bucket=B&key=K&on=2026-05-03`: whoever asks names the object, so nothing is opened.
+async fn placements(
+    bearer: Bearer,
+    gateway: web::Data<Gateway>,
+    query: web::Query<PlacementsQuery>,
+) -> Result<HttpResponse, AdminError> {
+    let bad = |error: domicile_types::ParseError| AdminError::BadRequest(error.to_string());
+    let (bucket, key) = (BucketName::parse(&query.bucket).map_err(bad)?, ObjectKey::parse(&query.key).map_err(bad)?);
+    let when = stretch(query.on.as_deref(), query.from.as_deref(), query.to.as_deref())?;
+    let tenant = bearer.bound_to()?.cloned();
+    match placements::was_at(&gateway, (&bucket, &key), tenant, when).await {
+        Ok(found) => Ok(HttpResponse::Ok().json(found)),
+        Err(PlacementsError::Register(error)) => Err(error.into()),
+        Err(error) => Err(AdminError::internal(error)),
+    }
 }
 
 /// How far a new index has come.

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use super::client::Admin;
 use super::{AdminArgs, table};
 use crate::admin::registers::Rebuilt;
+use crate::registers::placements::WasAt;
 
 /// What is asked of a register.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +19,11 @@ pub(super) struct RegisterArgs {
     /// exports, decisions, incidents, approvals, evidence, placements, keys, deletions, views, reports, proposals or
     /// corrections; or `rebuild`, which makes the index of all of them anew from the log.
     register: String,
+    /// With `placements`: where was this object (`s3://BUCKET/KEY`), --on a day, or --from a time --to another?
+    object: Option<String>,
+    /// A day in UTC, such as 2026-05-03, or a time.
+    #[arg(long, requires = "object")]
+    on: Option<String>,
     /// Not before: 2026-05-03 (midnight in UTC), or a time in RFC 3339.
     #[arg(long)]
     from: Option<String>,
@@ -114,6 +120,9 @@ pub(super) async fn run(args: &RegisterArgs, admin: &AdminArgs) -> anyhow::Resul
     if args.register == "rebuild" {
         return rebuild(admin).await;
     }
+    if let Some(object) = &args.object {
+        return was_at(object, args, admin).await;
+    }
     let path = format!("/v1/registers/{}", args.register);
     let mut query = args.query();
     let format = if admin.json { "json" } else { args.format.as_str() };
@@ -167,6 +176,41 @@ async fn rebuild(admin: &AdminArgs) -> anyhow::Result<()> {
         return table::json(&rebuilt);
     }
     println!("{} of {} entries are indexed; the rest follows", rebuilt.entries, rebuilt.log_entries);
+    Ok(())
+}
+
+/// Where an object was.
+async fn was_at(object: &str, args: &RegisterArgs, admin: &AdminArgs) -> anyhow::Result<()> {
+    if args.register != "placements" {
+        bail!("an object is asked for with: domicile register placements {object} --on DAY");
+    }
+    let path = object.strip_prefix("s3://").context("an object is named s3://BUCKET/KEY")?;
+    let (bucket, key) = path.split_once('/').context("an object is named s3://BUCKET/KEY")?;
+    let mut query = vec![("bucket", bucket.to_owned()), ("key", key.to_owned())];
+    for (name, value) in [("on", &args.on), ("from", &args.from), ("to", &args.to)] {
+        query.extend(value.clone().map(|value| (name, value)));
+    }
+    let found: WasAt = Admin::find(admin)?.get("/v1/placements", &query).await?;
+    if admin.json {
+        return table::json(&found);
+    }
+    let places = if found.places.is_empty() { "nowhere".to_owned() } else { found.places.join(", ") };
+    println!("{object} from {} to {}: {places}", found.from, found.to);
+    for body in &found.bodies {
+        println!("\nbody {}, stored by log entries {} to {}", body.data, body.first_entry, body.last_entry);
+        let rows: Vec<Vec<String>> = body
+            .holders
+            .iter()
+            .map(|held| {
+                let until = held.until.clone().unwrap_or_else(|| "still".to_owned());
+                vec![held.places.join(" "), held.node.clone(), held.pages.to_string(), held.from.clone(), until]
+            })
+            .collect();
+        table::print(&["PLACE", "NODE", "PAGES", "FROM", "UNTIL"], &rows);
+    }
+    if found.truncated {
+        println!("There are more bodies of that name: the newest are shown.");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 mod raw;
 mod repair;
 mod standing;
+mod siem;
 mod webhook;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 pub use raw::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
 pub use repair::RepairSettings;
 pub use standing::StandingSettings;
+pub use siem::{RawSiem, Siem, Told};
 pub use webhook::{RawWebhook, Webhook};
 
 /// What a gateway is told.
@@ -72,6 +74,8 @@ pub struct Config {
     pub access_log_seconds: u64,
     /// Where buckets may send notifications.
     pub webhooks: Vec<Webhook>,
+    /// Who is told of exports and incidents.
+    pub siems: Vec<Siem>,
     /// Limits.
     pub limits: Limits,
     /// What ends by itself, and when.

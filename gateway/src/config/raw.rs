@@ -10,6 +10,7 @@ use domicile_types::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::siem::{self, RawSiem};
 use super::webhook::{self, RawWebhook};
 use super::{
     Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, RepairSettings,
@@ -93,6 +94,9 @@ pub struct RawConfig {
     /// `[[webhook]]`
     #[serde(default, rename = "webhook")]
     pub webhooks: Vec<RawWebhook>,
+    /// `[[siem]]`
+    #[serde(default, rename = "siem")]
+    pub siems: Vec<RawSiem>,
     /// `[[token]]`
     #[serde(default, rename = "token")]
     pub tokens: Vec<RawToken>,
@@ -262,6 +266,7 @@ impl RawConfig {
             kms_keys: self.kms_keys,
             access_log_seconds: self.access_log_seconds,
             webhooks: webhook::parse_all(self.webhooks, folder)?,
+            siems: siem::parse_all(self.siems, folder)?,
             sse_c_over_http: self.sse_c_over_http,
             place: self.place,
             evidence: self.evidence,

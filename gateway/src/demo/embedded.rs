@@ -42,6 +42,7 @@ const TOUR: &[(&str, &[u8])] = &[
     ("evidence.py", include_bytes!("tour/evidence.py")),
     ("operators.py", include_bytes!("tour/operators.py")),
     ("faults.py", include_bytes!("tour/faults.py")),
+    ("registers.py", include_bytes!("tour/registers.py")),
     ("repairs.py", include_bytes!("tour/repairs.py")),
     ("reports.py", include_bytes!("tour/reports.py")),
     ("walk.py", include_bytes!("tour/walk.py")),

@@ -257,6 +257,7 @@ fn gateway_config(
         // Whoever tries it out does not want to wait.
         access_log_seconds: 5,
         webhooks: Vec::new(),
+        siems: Vec::new(),
         // Demo clients speak from loopback addresses, where nobody listens in between.
         sse_c_over_http: true,
         limits: crate::config::Limits::default(),

@@ -11,10 +11,12 @@ mod address;
 mod event;
 mod rules;
 mod sender;
+mod siem;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub(crate) use event::{Happening, Scene, message, test_message};
 pub use rules::{ARN_PREFIX, EVENTS, NotificationRule, Notifications, StatedAs};
+pub(crate) use siem::run_siems;
 pub(crate) use worker::{Hooks, run};

@@ -90,13 +90,24 @@ impl Sender {
 
     /// Sends one message to where [`Sender::locate`] found the webhook.
     pub(super) async fn send(&self, id: &[u8; 16], body: &str, now: UnixMillis) -> Result<(), SendError> {
+        self.send_as("application/json", id, body, now).await
+    }
+
+    /// The same, where the body is of another media type.
+    pub(super) async fn send_as(
+        &self,
+        media_type: &'static str,
+        id: &[u8; 16],
+        body: &str,
+        now: UnixMillis,
+    ) -> Result<(), SendError> {
         let id = format!("msg_{}", HEXLOWER.encode(id));
         let timestamp = (now.0 / 1000).to_string();
         let signature = signature(&self.webhook.secret, &id, &timestamp, body);
         let request = self
             .client
             .post(self.webhook.url.clone())
-            .header("content-type", "application/json")
+            .header("content-type", media_type)
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature)

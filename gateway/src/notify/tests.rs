@@ -16,7 +16,7 @@ use crate::open::Running;
 use crate::testing;
 
 /// A webhook that answers every message, first with `refusals` of 500, then with 200; the bodies that it was sent.
-async fn receiver(refusals: usize) -> (u16, mpsc::UnboundedReceiver<String>) {
+pub(super) async fn receiver(refusals: usize) -> (u16, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (seen, bodies) = mpsc::unbounded_channel();

@@ -158,7 +158,7 @@ async fn deliver(gateway: &Gateway, hook: &Hook, message: &Message) -> Result<Fa
         key: message.key.as_deref(),
         nodes: Vec::new(),
     };
-    let places = places(gateway, hook, &addresses);
+    let places = places_of(gateway, hook.webhook.place, &addresses);
     let request = RequestId::from_bytes(gateway.clock.random());
     let worker = format!("webhook/{}", hook.webhook.name);
     let intent = match gateway.authorize_elsewhere(&message.tenant, &worker, request, &matter, places).await {
@@ -175,10 +175,10 @@ async fn deliver(gateway: &Gateway, hook: &Hook, message: &Message) -> Result<Fa
 }
 
 /// Where a webhook may be: where it is declared to be, and where its addresses are found to be, if these are the internet's.
-fn places(gateway: &Gateway, hook: &Hook, addresses: &[IpAddr]) -> Vec<Place> {
+pub(super) fn places_of(gateway: &Gateway, declared: Place, addresses: &[IpAddr]) -> Vec<Place> {
     let public = addresses.iter().filter(|address| is_public(**address));
     let found = public.flat_map(|address| gateway.locator.locate(*address, gateway.clock.now()).candidates);
-    let mut places = vec![hook.webhook.place];
+    let mut places = vec![declared];
     for place in found {
         if !places.contains(&place) {
             places.push(place);

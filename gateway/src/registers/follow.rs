@@ -154,9 +154,14 @@ impl Registers {
         answer(&index, &mut reader, query, resume, limit)
     }
 
-    /// The index, for what follows it.
-    pub(super) fn with_index<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
-        look(&self.index.read())
+    /// Up to which entry a SIEM was told; nothing for one that is new.
+    pub(crate) fn told(&self, siem: &str) -> Result<Option<u64>, RegisterError> {
+        self.index.read().told(siem)
+    }
+
+    /// Notes up to which entry a SIEM was told.
+    pub(crate) fn note_told(&self, siem: &str, next: u64) -> Result<(), RegisterError> {
+        self.index.read().note_told(siem, next)
     }
 
     /// The log's name.

@@ -17,6 +17,7 @@ mod follow;
 mod formats;
 mod index;
 mod layout;
+pub(crate) mod placements;
 mod query;
 mod record;
 mod register;
@@ -25,11 +26,14 @@ mod scan;
 mod sources;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::example;
 
 pub(crate) use follow::run;
 pub use follow::{Events, Page, Registers};
 pub use formats::{Format, Writer};
 pub use index::{Index, RegisterError};
+pub(crate) use query::stretch;
 pub use query::{Order, Query};
 pub use record::{EventRecord, Sight, State};
 pub use register::Register;

@@ -235,6 +235,31 @@ impl Query {
     }
 }
 
+/// A stretch of time: a day, or from one time to another.
+///
+/// # Errors
+/// [`RegisterError::BadQuery`].
+pub(crate) fn stretch(
+    on: Option<&str>,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<(UnixMillis, UnixMillis), RegisterError> {
+    const DAY_MILLIS: u64 = 86_400_000;
+    match (on, from, to) {
+        (Some(on), None, None) => {
+            // A day is all of it; a time is that millisecond.
+            let begin = moment("on", on)?;
+            let length = if on.len() == "2026-05-03".len() { DAY_MILLIS } else { 1 };
+            Ok((begin, begin.plus_millis(length)))
+        }
+        (None, Some(from), Some(to)) => {
+            let (from, to) = (moment("from", from)?, moment("to", to)?);
+            if from < to { Ok((from, to)) } else { Err(bad(format!("from ({from}) is not before to ({to})"))) }
+        }
+        _ => Err(bad("say when: on=2026-05-03, or from=... and to=...".to_owned())),
+    }
+}
+
 /// A time as people write it: a day (its beginning, in UTC), or RFC 3339.
 fn moment(name: &str, value: &str) -> Result<UnixMillis, RegisterError> {
     let day = Date::parse(value, format_description!("[year]-[month]-[day]")).map(|day| day.midnight().assume_utc());

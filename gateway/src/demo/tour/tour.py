@@ -19,6 +19,7 @@ import faults
 import law
 import operators
 import proof
+import registers
 import repairs
 import reports
 import versions
@@ -31,7 +32,7 @@ def steps():
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
     objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS, *operators.STEPS]
-    return [*objects, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, *reports.STEPS, stale]
+    return [*objects, *registers.STEPS, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, *reports.STEPS, stale]
 
 
 def main(data_dir, program):

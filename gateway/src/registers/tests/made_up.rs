@@ -177,7 +177,7 @@ impl Book {
                     OutcomeStatus::Failed,
                     OutcomeStatus::AssumedWhole,
                 ][usize::try_from(n / 10 % 4).unwrap()];
-                let intent = n - if n % 10 == 8 { 4 } else { 1 };
+                let intent = n - if n % 10 == 8 { 2 } else { 1 };
                 Entry::Outcome(Outcome { intent, status, bytes: n, http_status: 200 })
             }
             3 => self.fleet(n),

@@ -15,6 +15,7 @@ mod objects;
 mod parts;
 mod pattern;
 mod process;
+mod registers;
 mod repairs;
 mod report;
 mod reports;
@@ -51,6 +52,9 @@ struct Options {
     /// Keys of the bucket that is listed. Unset: a million, or ten million with `--full` (7 GiB of disk while they are loaded).
     #[arg(long, value_name = "KEYS")]
     listing_keys: Option<u64>,
+    /// Entries of the log that registers are asked about. Unset: 200,000, or ten million with `--full` (8 GiB of disk meanwhile).
+    #[arg(long, value_name = "ENTRIES")]
+    register_entries: Option<u64>,
     /// Where the measured fleet and log keep their data: on the disk that is to be measured. Emptied before and after.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     data_dir: PathBuf,
@@ -88,6 +92,8 @@ enum Section {
     Listing,
     /// PUT, GET and ranges through gateway and nodes.
     Objects,
+    /// First pages of registers over many entries.
+    Registers,
     /// A node drained of its shards.
     Repairs,
     /// A register of a thousand exports, as an officer files it.
@@ -104,6 +110,7 @@ struct Effort {
     upload_bytes: u64,
     small_files: u32,
     listing_keys: u64,
+    register_entries: u64,
 }
 
 fn main() -> ExitCode {
@@ -141,6 +148,9 @@ fn measure(options: &Options) -> Result<()> {
         let renderer = options.renderer.as_deref().context("name the program that makes PDFs with --renderer")?;
         report.add(reports::run(renderer, effort)?);
     }
+    if wants(Section::Registers) {
+        report.add(registers::run(&folder.join("registers"), effort)?);
+    }
     if wants(Section::Objects) || wants(Section::Repairs) || wants(Section::Uploads) {
         if wants(Section::Uploads) {
             uploads::check_space(&folder, effort)?;
@@ -174,11 +184,16 @@ impl Options {
         if !(100_000..=100_000_000).contains(&keys) {
             bail!("--listing-keys is {keys}: take 100,000 to 100,000,000");
         }
+        let entries = self.register_entries.unwrap_or(if self.full { 10_000_000 } else { 200_000 });
+        if !(10_000..=100_000_000).contains(&entries) {
+            bail!("--register-entries is {entries}: take 10,000 to 100,000,000");
+        }
         Ok(Effort {
             times: if self.full { 4 } else { 1 },
             upload_bytes: stopwatch::whole(gib * 1_073_741_824.0),
             small_files: self.small_files,
             listing_keys: keys,
+            register_entries: entries,
         })
     }
 

@@ -10,6 +10,8 @@ import pyarrow.parquet
 from clients import GERMANY, expect, expect_that, refusal
 
 KEY = "register.bin"
+# What the guideline on data export says of reading from abroad.
+LIMB = 2
 
 
 def a_register_shows_who_tried_to_take_what_where_and_is_handed_on_in_every_format(demo):
@@ -21,7 +23,8 @@ def a_register_shows_who_tried_to_take_what_where_and_is_handed_on_in_every_form
     found = demo.json("register", "exports", *filters)["rows"]
     expect_that("the attempt is in the register", len(found) >= 1, found)
     row = found[-1]
-    expect("operation, state, limb", ["get-object", "attempt", [2]], [row["operation"], row["state"], row["limbs"]])
+    expect("operation and state", ["get-object", "attempt"], [row["operation"], row["state"]])
+    expect_that("it falls under limb 2", LIMB in row["limbs"], row["limbs"])
     expect_that("names are pseudonyms", row["bucket"].startswith("bucket:") and not row["opened"], row["bucket"])
     yield f"log index {row['index']}: {row['operation']} to DE, {row['state']}, by {row['rules'][0]}, of {row['bucket']}"
 
@@ -46,13 +49,16 @@ def a_register_shows_who_tried_to_take_what_where_and_is_handed_on_in_every_form
     expect("columns", list(lines[0]), list(table[0]))
     expect("columns of Parquet", list(lines[0]), arrow.column_names)
     for name in ["index", "leaf_hash", "operation", "verdict"]:
-        expect(f"{name} in CSV", [str(line[name]) for line in lines], [each[name] for each in table])
+        # A hash may begin with a plus sign, which a spreadsheet must not take for a formula.
+        cells = [each[name].removeprefix("'") for each in table]
+        expect(f"{name} in CSV", [str(line[name]) for line in lines], cells)
         expect(f"{name} in Parquet", [line[name] for line in lines], arrow[name].to_pylist())
     moment = arrow["time"].to_pylist()[-1]
     expect_that("Parquet's time is one", isinstance(moment, datetime.datetime) and moment.tzinfo is not None, moment)
     event = json.loads(files["ocsf"].read_text().splitlines()[-1])
     expect("OCSF class and type", [6003, 600302], [event["class_uid"], event["type_uid"]])
-    expect("its residency", [True, ["DE"]], [event["residency"]["is_export"], event["residency"]["destination_jurisdictions"]])
+    residency = event["residency"]
+    expect("its residency", [True, ["DE"]], [residency["is_export"], residency["destination_jurisdictions"]])
     expect_that("CEF", files["cef"].read_text().startswith("CEF:0|Domicile|gateway|"), files["cef"].read_text()[:80])
     yield f"{len(lines)} rows alike in JSON lines, CSV and Parquet (read by pyarrow); OCSF 6003 and CEF beside them"
 

@@ -290,7 +290,7 @@ fn standing_notes(language: Language) -> [&'static str; 4] {
         )),
         language.say(Text(
             "People, buckets and objects appear under commitments of the log unless they were opened for this report. The log holds \
-             this file's SHA-256: `domicile report verify FILE` compares them.",
+             this file's SHA-256; the command domicile report verify compares them.",
             "除非为本报告专门披露，人员、存储桶及对象均以日志承诺值表示。本文件的SHA-256已记入日志，可用 domicile report verify 命令核验。",
         )),
     ]

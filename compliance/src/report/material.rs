@@ -151,8 +151,8 @@ pub struct Deletion {
     pub data: DataId,
     /// When its key was shredded.
     pub shredded: UnixMillis,
-    /// Shards that may be left.
-    pub residue: u64,
+    /// Shards that may be left with nodes that cannot be reached. `None`: nodes are still being asked.
+    pub residue: Option<u64>,
     /// BLAKE3 over the receipts.
     pub receipts_hash: String,
     /// Node, shard and time of each receipt.

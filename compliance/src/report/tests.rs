@@ -303,6 +303,26 @@ fn a_map_marks_places_and_its_table_says_the_same() {
 }
 
 #[test]
+fn a_deletion_that_is_not_done_is_not_certified_as_done() {
+    let mut material = material(gathered(log()));
+    let deletion = |residue| Deletion {
+        data: domicile_types::DataId::from_bytes([5; 16]),
+        shredded: UnixMillis(START),
+        residue,
+        receipts_hash: "ef".repeat(32),
+        receipts: Vec::new(),
+        stated: Vec::new(),
+    };
+    for (residue, shown) in [(Some(0), "0"), (Some(3), "3"), (None, "not known yet")] {
+        material.deletions = Some(("s3://b/k".to_owned(), vec![deletion(residue)]));
+        let report = report(ReportKind::DeletionCertificate, Language::En, &material);
+        let fact = facts(&report)["residue"];
+        assert!(fact.shown.starts_with(shown), "{fact:?}");
+        assert_eq!(fact.value.is_null(), residue.is_none());
+    }
+}
+
+#[test]
 fn three_years_show_growth_of_both_counters() {
     let year = 365 * 86_400_000;
     let mut entries = Vec::new();

@@ -236,7 +236,7 @@ impl Gateway {
         let deletions = certificates.into_iter().map(|certificate| Deletion {
             data: certificate.data,
             shredded: certificate.record.shredded,
-            residue: certificate.record.residue,
+            residue: certificate.record.is_swept().then_some(certificate.record.residue),
             receipts_hash: certificate.receipts_hash,
             receipts: certificate.receipts.iter().map(|receipt| read_receipt(receipt)).collect(),
             stated: certificate.record.stated.clone(),

@@ -8,6 +8,11 @@ use crate::report::material::Deletion;
 use crate::report::model::Row;
 use crate::report::text::{Text, number, time};
 
+const UNFINISHED: Text = Text(
+    "not known yet: nodes are still being asked; make this certificate again when they were",
+    "尚不确定：仍在向节点请求删除，请待完成后重新生成本证明",
+);
+
 pub(super) fn fill(b: &mut Builder<'_>) {
     if let Some((object, deletions)) = &b.material.deletions {
         b.section("object", Text("The object", "被删除对象"));
@@ -65,7 +70,9 @@ fn certified(b: &mut Builder<'_>, deletion: &Deletion) {
         shredded,
         deletion.stated.clone(),
     );
-    b.figure("residue", Text("Shards that may be left", "可能残留的分片"), deletion.residue, deletion.stated.clone());
+    let residue = deletion.residue.map_or_else(|| b.say(UNFINISHED).to_owned(), number);
+    let label = Text("Shards that may be left", "可能残留的分片");
+    b.fact("residue", label, deletion.residue.into(), residue, deletion.stated.clone());
     let hash = deletion.receipts_hash.clone();
     b.fact(
         "receipts-hash",

@@ -69,12 +69,12 @@ fn row(happening: &Happening, material: &Material, language: Language) -> Option
         Entry::Incident { what, node, shard } => {
             let node = node.map(|node| short(&node.to_string()));
             let shard = shard.map(|shard| short(&shard.to_string()));
-            (Text("incident", "安全事件"), what.clone(), language.list(node.into_iter().chain(shard)))
+            (Text("incident", "安全事件"), word(what, language), language.list(node.into_iter().chain(shard)))
         }
         Entry::Fleet { what, operator, node, reasons, .. } => {
             let whom = operator.as_ref().map(ToString::to_string).into_iter();
             let whom = whom.chain(node.map(|node| short(&node.to_string()))).chain(reasons.iter().cloned());
-            (Text("fleet", "节点"), word(what), language.list(whom))
+            (Text("fleet", "节点"), word(what, language), language.list(whom))
         }
         Entry::Started { closed_intents, .. } => {
             let whom = match language {
@@ -90,11 +90,13 @@ fn row(happening: &Happening, material: &Material, language: Language) -> Option
             };
             (Text("law", "规则"), language.say(Text("law in force changed", "适用规则变更")).to_owned(), whom)
         }
-        Entry::Approval { what, approval, .. } => (Text("approval", "审批"), word(what), short(&approval.to_string())),
-        Entry::Proposal { what, pack, .. } => {
-            (Text("law", "规则"), word(what), format!("{} {}", pack.pack, pack.as_of))
+        Entry::Approval { what, approval, .. } => {
+            (Text("approval", "审批"), word(what, language), short(&approval.to_string()))
         }
-        Entry::Key { what, key, place, .. } => (Text("key", "密钥"), word(what), format!("{key}, {place}")),
+        Entry::Proposal { what, pack, .. } => {
+            (Text("law", "规则"), word(what, language), format!("{} {}", pack.pack, pack.as_of))
+        }
+        Entry::Key { what, key, place, .. } => (Text("key", "密钥"), word(what, language), format!("{key}, {place}")),
         Entry::Deleted { bucket, residue, .. } => {
             let whom = match language {
                 Language::En => format!("{}, {residue} shards left behind", named(bucket, material)),

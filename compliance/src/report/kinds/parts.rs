@@ -58,7 +58,7 @@ pub(super) fn approvals(b: &mut Builder<'_>) {
                 happening.index.to_string(),
                 time(happening.time),
                 short(&approval.to_string()),
-                word(what),
+                word(what, b.language),
                 b.language.list(reasons.iter().cloned()),
                 by.map(|by| super::register::named(&by, b.material)).unwrap_or_default(),
             ],
@@ -242,7 +242,7 @@ pub(super) fn incidents(b: &mut Builder<'_>) {
             cells: vec![
                 happening.index.to_string(),
                 time(happening.time),
-                what.clone(),
+                word(what, b.language),
                 node.map(|node| short(&node.to_string())).unwrap_or_default(),
                 shard.map(|shard| short(&shard.to_string())).unwrap_or_default(),
             ],
@@ -273,7 +273,57 @@ pub(super) fn grade(grade: EvidenceGrade, language: Language) -> String {
     language.say(text).to_owned()
 }
 
-/// A value's name as the log has it.
-pub(super) fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+/// A value's name as the log has it, and what it means.
+pub(super) fn word(value: &impl serde::Serialize, language: Language) -> String {
+    let name = serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+    let meaning = CHANGES.iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning);
+    match (language, meaning) {
+        (Language::Zh, Some(meaning)) => format!("{meaning}（{name}）"),
+        _ => name,
+    }
 }
+
+/// What became of approvals, packs, nodes and keys, in Chinese.
+const CHANGES: [(&str, &str); 41] = [
+    ("requested", "已申请"),
+    ("approved", "已批准"),
+    ("rejected", "已驳回"),
+    ("withdrawn", "已撤回"),
+    ("suspended", "已暂停"),
+    ("resumed", "已恢复"),
+    ("revoked", "已撤销"),
+    ("renewed", "已申请续期"),
+    ("consumed", "额度用尽"),
+    ("expired", "已到期"),
+    ("warned", "接近额度"),
+    ("broke-glass", "紧急放行"),
+    ("reviewed", "已复核"),
+    ("proposed", "已提议"),
+    ("agreed", "已同意"),
+    ("in-force", "已生效"),
+    ("made", "已生成"),
+    ("rotated", "已轮换"),
+    ("shredded", "已销毁"),
+    ("invited", "已邀请"),
+    ("uninvited", "邀请已撤回"),
+    ("joined", "申请加入"),
+    ("operator-changed", "运营方信息变更"),
+    ("node-changed", "节点信息变更"),
+    ("evidence-filed", "证据已存档"),
+    ("evidence-ended", "证据已失效"),
+    ("online", "在线"),
+    ("suspect", "疑似故障"),
+    ("offline", "离线"),
+    ("lost", "视为丢失"),
+    ("corrupt", "数据损坏"),
+    ("quarantined", "已隔离"),
+    ("released", "解除隔离"),
+    ("disputed", "有异议"),
+    ("dispute-settled", "异议已处理"),
+    ("draining", "正在退出"),
+    ("left", "已退出"),
+    ("stated", "已出具对账单"),
+    ("corrupt-shard", "分片损坏"),
+    ("missing-shard", "分片缺失"),
+    ("place-contradicted", "所在地存在相反证据"),
+];

@@ -289,7 +289,7 @@ fn a_permit_that_errors_denies_even_if_another_rule_permits() {
 }
 
 #[test]
-fn a_definition_that_errors_denies_and_is_named() {
+fn a_definition_that_errors_denies_by_the_rule_that_asks_for_it() {
     let pack = format!("{PACK}\n[definitions]\nbulk = '{OVERFLOWING}'\n");
     let rules = RULES.replace(
         "context.data has subjects && context.data.subjects > context.pack.thresholds.many",
@@ -300,7 +300,7 @@ fn a_definition_that_errors_denies_and_is_named() {
     assert_eq!(at(500).verdict, Verdict::Allow);
     assert_eq!(at(501).rules[0].rule, "many-subjects");
     assert_eq!(at(u64::MAX).verdict, Verdict::Deny);
-    assert_eq!(at(u64::MAX).rules[0].rule, "rule-error:bulk");
+    assert_eq!(at(u64::MAX).rules[0].rule, "rule-error:many-subjects");
 }
 
 #[test]
@@ -326,8 +326,8 @@ fn a_case_that_comes_out_otherwise_is_reported_with_what_came() {
         ("expect = \"allow\"", "expect = \"deny\"", "verdict: expected deny, came allow"),
         (
             "rules = [\"many-subjects\"]",
-            "rules = [\"readers-at-home\"]",
-            "rules: expected [readers-at-home], came [many-subjects]",
+            "rules = [\"many-subjects\", \"readers-at-home\"]",
+            "rules: expected [many-subjects, readers-at-home], came [many-subjects]",
         ),
         ("limbs = [2]", "limbs = []", "limbs: expected [], came [2]"),
         ("limbs = [2]", "obligations = [\"log\"]\nlimbs = [2]", "obligations: expected log, came []"),
@@ -341,24 +341,79 @@ fn a_case_that_comes_out_otherwise_is_reported_with_what_came() {
 
 #[test]
 fn a_rule_that_determines_no_case_is_reported() {
-    let (first, _) = CASES.rsplit_once("[[case]]").unwrap();
-    let report = run_cases(&Policies::new(PACK, RULES, first).load().unwrap());
+    let few = CASES.replacen("subjects = \"11\"", "subjects = \"1\"", 1);
+    let report = run_cases(&Policies::new(PACK, RULES, &few).load().unwrap());
     assert!(!report.passed());
     assert_eq!(report.packs[0].rules_in_no_case, ["many-subjects"]);
 }
 
 #[test]
-fn cases_that_do_not_read_are_reported() {
+fn cases_that_check_nothing_are_refused_at_load() {
+    let (first, _) = CASES.rsplit_once("[[case]]").unwrap();
     for (cases, says) in [
         ("", "holds no case"),
+        (first, "no case expects rule many-subjects"),
+        (
+            &*CASES.replacen("rules = [\"many", "rules = [\"readers-at-home\", \"too-many", 1),
+            "expects rule too-many-subjects",
+        ),
         (&*CASES.replacen("expect", "expects", 1), "expects"),
         (&*CASES.replacen("class = \"personal\"", "clas = \"personal\"", 1), "classification tag"),
         (&*CASES.replacen("expect = \"allow\"", "expect = \"allow\"\nparty = \"nobody\"", 1), "one of [parties]"),
     ] {
-        let report = run_cases(&Policies::new(PACK, RULES, cases).load().unwrap());
-        assert!(!report.passed());
-        assert!(report.to_string().contains(says), "{report}");
+        let told = told(&Policies::new(PACK, RULES, cases).load().unwrap_err());
+        assert!(told.contains("cases.toml") && told.contains(says), "{told}");
     }
+}
+
+#[test]
+fn a_pack_that_contradicts_itself_is_refused() {
+    let member = "members = [{ places = [\"DE\"] }]";
+    for (members, refused) in [
+        ("{ places = [\"DE\"] }, { places = [\"DE\"], suspended = true }", true),
+        ("{ places = [\"DE\"] }, { places = [\"FR\", \"DE-BE\"], suspended = true }", true),
+        (
+            "{ places = [\"DE\"], to = \"2026-01-31\" }, { places = [\"DE\"], from = \"2026-01-31\", suspended = true }",
+            true,
+        ),
+        (
+            "{ places = [\"DE\"], to = \"2026-01-31\" }, { places = [\"DE\"], from = \"2026-02-01\", suspended = true }",
+            false,
+        ),
+        ("{ places = [\"DE\"] }, { places = [\"DE\"], recipient = \"dpf\", suspended = true }", false),
+        ("{ places = [\"DE\"] }, { places = [\"FR\"], suspended = true }", false),
+    ] {
+        let facts = PACK.replacen(member, &format!("members = [{members}]"), 1);
+        let loaded = Policies::new(&facts, RULES, CASES).load();
+        assert_eq!(loaded.is_err(), refused, "{members}");
+        if let Err(error) = loaded {
+            assert!(told(&error).contains("suspended and not suspended"), "{}", told(&error));
+        }
+    }
+    let permit = "@id(\"readers-at-home\")\n@cite(\"Test Act s. 2\")\npermit";
+    for (effect, says) in [
+        ("forbid", "contradicts, on the same condition, rule readers-at-home"),
+        ("permit", "says the same as rule readers-at-home"),
+    ] {
+        let twice = RULES.split("\n\n@id(\"many").next().unwrap().split_once(permit).unwrap().1.to_owned();
+        let rules = format!("{RULES}\n@id(\"s-nine\")\n@cite(\"Test Act s. 9\")\n{effect}{twice}\n");
+        let told = refused_rules(&rules);
+        assert!(told.contains("rule s-nine does not validate") && told.contains(says), "{told}");
+    }
+}
+
+#[test]
+fn a_rule_about_somebody_by_name_is_refused() {
+    let told = refused_rules(&RULES.replacen("principal is Requester", "principal == Requester::\"me\"", 1));
+    assert!(told.contains("rule readers-at-home: a rule judges by facts"), "{told}");
+}
+
+#[test]
+fn all_terms_at_once_are_no_term() {
+    let pack = format!("{PACK}\n[definitions]\nhome = 'context.place.within.home'\n");
+    let rules = RULES.replacen("context.place.within.home }", "context.term == { home: true } }", 1);
+    let told = told(&Policies::new(&pack, &rules, CASES).load().unwrap_err());
+    assert!(told.contains("rule readers-at-home") && told.contains("context.term"), "{told}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! [`Lawbook::decide`](crate::Lawbook::decide), so a case that passes is what a gateway would do. A pack passes when all its
 //! cases do and when every rule of it determines at least one: a rule that no case needs is a rule nobody has checked.
 
+#[cfg(test)]
+mod mutants;
 mod read;
 mod report;
 
@@ -13,7 +15,29 @@ use domicile_types::{Decision, Limb, Verdict};
 
 pub use crate::cases::read::{Case, CaseReadError, read_cases};
 pub use crate::cases::report::{CaseReport, CaseResult, PackReport};
+use crate::decide::{NO_RULE_PERMITS, RULE_ERROR};
 use crate::pack::{Lawbook, Pack};
+
+/// What makes the cases of `pack` no check of it, before any is run: they do not read, they speak of rules that it does not
+/// have, or they are silent about one that it has.
+pub(crate) fn problem(pack: &Pack) -> Option<String> {
+    let cases = match read_cases(pack) {
+        Ok(cases) => cases,
+        Err(error) => return Some(report::told(&error)),
+    };
+    let rules = pack.rules().rules();
+    for case in &cases {
+        let unknown = case
+            .rules
+            .iter()
+            .find(|rule| !rules.contains_key(*rule) && *rule != NO_RULE_PERMITS && !rule.starts_with(RULE_ERROR));
+        if let Some(rule) = unknown {
+            return Some(format!("case {:?} expects rule {rule}, which rules.cedar does not have", case.name));
+        }
+    }
+    let silent = rules.keys().find(|rule| !cases.iter().any(|case| case.rules.contains(*rule)));
+    silent.map(|rule| format!("no case expects rule {rule}: add one in which it decides"))
+}
 
 /// Runs every case of every pack.
 #[must_use]

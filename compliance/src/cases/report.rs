@@ -47,13 +47,7 @@ impl CaseReport {
 
 impl PackReport {
     pub(super) fn unreadable(pack: PackVersion, error: &CaseReadError) -> Self {
-        let mut told = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(error) = source {
-            told = format!("{told}: {error}");
-            source = error.source();
-        }
-        Self { pack, unreadable: Some(told), results: Vec::new(), rules_in_no_case: Vec::new() }
+        Self { pack, unreadable: Some(told(error)), results: Vec::new(), rules_in_no_case: Vec::new() }
     }
 
     /// Whether every case passed and every rule determined one.
@@ -63,6 +57,17 @@ impl PackReport {
             && self.rules_in_no_case.is_empty()
             && self.results.iter().all(|result| result.faults.is_empty())
     }
+}
+
+/// An error with what it stems from.
+pub(super) fn told(error: &CaseReadError) -> String {
+    let mut told = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        told = format!("{told}: {error}");
+        source = error.source();
+    }
+    told
 }
 
 impl fmt::Display for CaseReport {

@@ -1,15 +1,15 @@
 //! What a rule sees: the requests that are put to Cedar. The schema of [`crate::pack::schema`] is its type.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression as Expr, Schema};
 use domicile_types::{
-    ApprovalRef, Classification, Counts, OperationKind, Party, Place, Subject, SubjectFacts, Total, UnixMillis,
+    Action, ApprovalRef, Classification, Counts, OperationKind, Party, Place, Subject, Total, UnixMillis,
 };
 
-use crate::decide::Ask;
-use crate::pack::schema::attribute_of;
+use crate::decide::{Ask, Question};
+use crate::pack::schema::{Actor, attribute_of};
 use crate::pack::{Pack, PackFacts};
 use crate::place::{Standing, Window};
 
@@ -25,37 +25,23 @@ pub(crate) struct Reading<'a> {
     pub(crate) now: UnixMillis,
 }
 
-/// The facts of one reading, before the terms.
-pub(crate) struct Facts {
-    pairs: Vec<(String, Expr)>,
-    principal: EntityUid,
-    action: EntityUid,
-    resource: EntityUid,
-}
-
-impl Facts {
-    /// The request that definitions are put to, validated against their schema.
-    pub(crate) fn for_definitions(&self, pack: &Pack) -> Result<Request, String> {
-        self.request(&BTreeMap::new(), pack.rules().definitions().schema())
+impl<'a> Reading<'a> {
+    /// `ask` at `place`, as `pack` reads it.
+    pub(crate) fn of(pack: &'a Pack, question: &'a Question, ask: &'a Ask, place: Place) -> Self {
+        let Question { operation, classification, approvals, totals, now, .. } = question;
+        Self { pack, operation: *operation, classification, approvals, totals, ask, place, now: *now }
     }
 
-    /// The request that rules are put to, with every term and whether it holds, validated against their schema.
-    pub(crate) fn for_rules(&self, terms: &BTreeMap<&str, bool>, pack: &Pack) -> Result<Request, String> {
-        self.request(terms, pack.rules().schema())
+    /// What rules are asked, and what is so. Narrows `window` by every date that it looked at.
+    ///
+    /// It is of the type that the pack's schema states by construction, which tests check for every case of every pack:
+    /// checking it again for every request would take longer than all the rules.
+    pub(crate) fn request(&self, window: &mut Window) -> Result<Request, String> {
+        self.request_by(None, window)
     }
 
-    fn request(&self, terms: &BTreeMap<&str, bool>, schema: &Schema) -> Result<Request, String> {
-        let terms = record(terms.iter().map(|(name, holds)| pair(name, Expr::new_bool(*holds))))?;
-        let pairs = self.pairs.iter().cloned().chain([pair("term", terms)]);
-        let context = Context::from_pairs(pairs).map_err(told)?;
-        let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
-        Request::new(principal, action, resource, context, Some(schema)).map_err(told)
-    }
-}
-
-impl Reading<'_> {
-    /// What is so. Narrows `window` by every date that it looked at.
-    pub(crate) fn facts(&self, window: &mut Window) -> Result<Facts, String> {
+    /// The same, held against a schema.
+    pub(crate) fn request_by(&self, schema: Option<&Schema>, window: &mut Window) -> Result<Request, String> {
         let facts = &self.ask.facts;
         let law = self.pack.facts();
         let party = facts.party.as_ref();
@@ -72,8 +58,15 @@ impl Reading<'_> {
         if let Some(party) = party {
             pairs.push(pair("party", self.party(law, party, window)?));
         }
-        let (action, resource) = (entity("Action", self.ask.action.name())?, entity("Data", "data")?);
-        Ok(Facts { pairs, principal: principal(facts)?, action, resource })
+        if schema.is_some() {
+            // Terms are part of the type of rules, but replaced in the rules that are evaluated.
+            let terms = law.definitions.keys().map(|name| pair(name, Expr::new_bool(false)));
+            pairs.push(pair("term", record(terms)?));
+        }
+        let context = Context::from_pairs(pairs).map_err(told)?;
+        let names = NAMES.as_ref().map_err(Clone::clone)?;
+        let (principal, action) = (names.principal(&facts.subject), names.action(self.ask.action));
+        Request::new(principal, action, names.data.clone(), context, schema).map_err(told)
     }
 
     /// Which mechanisms of the pack an approval in force stands on.
@@ -170,17 +163,48 @@ fn pack(law: &PackFacts) -> Result<Expr, String> {
     ])
 }
 
-fn principal(facts: &SubjectFacts) -> Result<EntityUid, String> {
-    match facts.subject {
-        Subject::Node(node) => entity("Node", &node.to_string()),
-        Subject::Gateway(gateway) => entity("Gateway", &gateway.to_string()),
-        Subject::Requester => entity("Requester", "requester"),
-        Subject::KeyService => entity("KeyService", "key-service"),
+/// Names of entities, parsed once: Cedar's parser takes longer than a rule.
+static NAMES: LazyLock<Result<Names, String>> = LazyLock::new(Names::parse);
+
+struct Names {
+    node: EntityTypeName,
+    gateway: EntityTypeName,
+    requester: EntityUid,
+    key_service: EntityUid,
+    data: EntityUid,
+    action: EntityTypeName,
+}
+
+impl Names {
+    fn parse() -> Result<Self, String> {
+        let kind = |name: &str| EntityTypeName::from_str(name).map_err(told);
+        Ok(Self {
+            node: kind(Actor::Node.name())?,
+            gateway: kind(Actor::Gateway.name())?,
+            requester: entity(&kind(Actor::Requester.name())?, "requester"),
+            key_service: entity(&kind(Actor::KeyService.name())?, "key-service"),
+            data: entity(&kind("Data")?, "data"),
+            action: kind("Action")?,
+        })
+    }
+
+    /// No rule names a node or a gateway: rules judge by facts, so one stands for all.
+    fn principal(&self, subject: &Subject) -> EntityUid {
+        match subject {
+            Subject::Node(_) => entity(&self.node, "node"),
+            Subject::Gateway(_) => entity(&self.gateway, "gateway"),
+            Subject::Requester => self.requester.clone(),
+            Subject::KeyService => self.key_service.clone(),
+        }
+    }
+
+    fn action(&self, action: Action) -> EntityUid {
+        entity(&self.action, action.name())
     }
 }
 
-fn entity(kind: &str, id: &str) -> Result<EntityUid, String> {
-    Ok(EntityUid::from_type_name_and_id(EntityTypeName::from_str(kind).map_err(told)?, EntityId::new(id)))
+fn entity(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
 /// `GetObject` is `get-object` in rules, as on the wire.

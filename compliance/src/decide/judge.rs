@@ -1,7 +1,7 @@
 //! One ask before the packs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision as CedarDecision, Entities, PolicyId, PolicySet, Request, Response,
@@ -11,6 +11,7 @@ use domicile_types::{Finding, Obligation, PackId, Place, RuleRef, Subject, Subje
 use crate::decide::context::Reading;
 use crate::decide::memo::{Answer, AnswerKey};
 use crate::decide::{Ask, Found, NO_RULE_PERMITS, NO_SUCH_PACK, Question, RULE_ERROR};
+use crate::pack::schema::Actor;
 use crate::pack::{Lawbook, Pack};
 use crate::place::Window;
 
@@ -95,6 +96,12 @@ fn unite(ask: &Ask, answers: Vec<Arc<Answer>>) -> Found {
     Found { finding: Finding { subject: ask.facts.subject, action: ask.action, verdict, rules }, obligations }
 }
 
+/// What one pack says to all asks of a question, which it need not be loaded for.
+pub(crate) fn stands_alone(pack: &Pack, question: &Question) -> Verdict {
+    let denied = question.asks.iter().any(|ask| judge(pack, question, ask).verdict == Verdict::Deny);
+    if denied || question.asks.is_empty() { Verdict::Deny } else { Verdict::Allow }
+}
+
 /// One pack, one ask, at every place the subject may be: all must allow.
 fn judge(pack: &Pack, question: &Question, ask: &Ask) -> Answer {
     let nowhere = [Place::Unknown];
@@ -103,16 +110,7 @@ fn judge(pack: &Pack, question: &Question, ask: &Ask) -> Answer {
     let mut permitted = Reasons::default();
     let mut denied = Reasons::default();
     for place in places {
-        let reading = Reading {
-            pack,
-            operation: question.operation,
-            classification: &question.classification,
-            approvals: &question.approvals,
-            totals: &question.totals,
-            ask,
-            place: *place,
-            now: question.now,
-        };
+        let reading = Reading::of(pack, question, ask, *place);
         match evaluate(&reading, &mut window) {
             (Verdict::Allow, reasons) => permitted.join(reasons),
             (Verdict::Deny, reasons) => denied.join(reasons),
@@ -146,7 +144,7 @@ impl Reasons {
     }
 }
 
-/// Puts one reading to Cedar: the definitions, then the rules. INVARIANT: a deny has at least one rule.
+/// Puts one reading to Cedar. INVARIANT: a deny has at least one rule.
 fn evaluate(reading: &Reading<'_>, window: &mut Window) -> (Verdict, Reasons) {
     let pack = reading.pack;
     let (verdict, reasons) = match respond(reading, window) {
@@ -169,29 +167,25 @@ fn evaluate(reading: &Reading<'_>, window: &mut Window) -> (Verdict, Reasons) {
 /// The response of the rules, or what failed to evaluate.
 fn respond(reading: &Reading<'_>, window: &mut Window) -> Result<Response, Reasons> {
     let pack = reading.pack;
-    // An action that the subject cannot take, by the schema, is denied like any error.
     let misfit = |problem: String| {
         tracing::warn!(pack = %pack.id(), action = %reading.ask.action, problem, "a question does not fit the schema");
         Reasons::one(pack, format!("{RULE_ERROR}:request"), &pack.facts().default_cite)
     };
-    let facts = reading.facts(window).map_err(misfit)?;
-    let mut terms: BTreeMap<&str, bool> = pack.facts().definitions.keys().map(|name| (name.as_str(), false)).collect();
-    if !terms.is_empty() {
-        let request = facts.for_definitions(pack).map_err(misfit)?;
-        let response = authorize(pack, &request, pack.rules().definitions().policies())?;
-        for name in response.diagnostics().reason() {
-            if let Some(holds) = terms.get_mut(AsRef::<str>::as_ref(name)) {
-                *holds = true;
-            }
-        }
-    }
-    let request = facts.for_rules(&terms, pack).map_err(misfit)?;
-    authorize(pack, &request, pack.rules().policies())
+    let actor = Actor::of(&reading.ask.facts.subject);
+    let Some(rules) = pack.rules().benches().about(reading.ask.action, actor) else {
+        // An action that the subject cannot take is denied like any error.
+        return Err(misfit(format!("no {} takes this action", actor.name())));
+    };
+    let request = reading.request(window).map_err(misfit)?;
+    authorize(pack, &request, rules)
 }
+
+/// Nothing in rules is an entity but who acts and what is done, so no entity has attributes.
+static NO_ENTITIES: LazyLock<Entities> = LazyLock::new(Entities::empty);
 
 /// Cedar's response, or every policy that failed to evaluate. Cedar itself would skip those.
 fn authorize(pack: &Pack, request: &Request, policies: &PolicySet) -> Result<Response, Reasons> {
-    let response = Authorizer::new().is_authorized(request, policies, &Entities::empty());
+    let response = Authorizer::new().is_authorized(request, policies, &NO_ENTITIES);
     let mut failed = Reasons::default();
     for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
         let rule: &str = error.policy_id().as_ref();
@@ -226,4 +220,14 @@ fn no_such_pack(id: &PackId) -> Answer {
         obligations: Vec::new(),
         window: Window::ALWAYS,
     }
+}
+
+/// How what the rules of `pack` are asked differs from the type that they were validated against.
+#[cfg(test)]
+pub(crate) fn misfit(pack: &Pack, question: &Question) -> Option<String> {
+    let readings = question.asks.iter().flat_map(|ask| ask.facts.places.iter().map(move |place| (ask, *place)));
+    let schema = Some(pack.rules().schema());
+    let mut requests = readings
+        .map(|(ask, place)| Reading::of(pack, question, ask, place).request_by(schema, &mut Window::ALWAYS.clone()));
+    requests.find_map(Result::err)
 }

@@ -21,6 +21,9 @@ use std::collections::BTreeSet;
 use domicile_types::{Action, Decision, Finding, Obligation, PackId, RuleRef, Verdict};
 
 pub use crate::decide::explain::{Explanation, PlaceReading};
+#[cfg(test)]
+pub(crate) use crate::decide::judge::misfit;
+pub(crate) use crate::decide::judge::stands_alone;
 pub(crate) use crate::decide::memo::Memo;
 pub use crate::decide::permit::Permit;
 pub use crate::decide::question::{Ask, AskClass, AskedActions, Circumstances, Grounds, Question};

@@ -111,4 +111,12 @@ pub enum PackLoadError {
         /// What the validator says.
         problem: String,
     },
+    /// Cases that check nothing: none at all, or of rules that the pack does not have, or none for a rule that it has.
+    #[error("{}: {problem}", path.display())]
+    Cases {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
 }

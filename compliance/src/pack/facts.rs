@@ -8,7 +8,7 @@ use serde::Deserialize;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use crate::pack::{Ledger, Mechanism, PackFiles, PackLoadError};
+use crate::pack::{KeyCustody, Ledger, Loci, Locus, Mechanism, PackFiles, PackLoadError};
 use crate::place::{Group, Membership, TerritoryMap};
 
 /// What a regime holds to be so.
@@ -24,14 +24,20 @@ pub struct PackFacts {
     pub default_cite: String,
     /// Whether one encrypted shard is data by this regime.
     pub shard_is_data: bool,
-    /// How long log entries about its data are kept.
+    /// How long log entries about its data are kept: the records of what was provided to whom.
     pub retention_days: u32,
+    /// How long logs of access and operation must be kept at least, where the law has a term of its own for them.
+    pub log_retention_days: u32,
     /// The least evidence of a node's place.
     pub evidence_minimum: EvidenceGrade,
     /// Which algorithms it admits.
     pub algorithms: Algorithms,
     /// Which root key its data keys hang from.
     pub key_jurisdiction: String,
+    /// Who may hold keys.
+    pub key_custody: KeyCustody,
+    /// Where the parts of an installation must be.
+    pub loci: Loci,
     /// The classes it has rules about. Others are `unrecognised` to it.
     pub classes: BTreeSet<DataClass>,
     /// How it reads places.
@@ -79,10 +85,15 @@ struct RawPack {
     default_cite: String,
     shard_is_data: bool,
     retention_days: u32,
+    log_retention_days: Option<u32>,
     evidence_minimum: EvidenceGrade,
     algorithms: Algorithms,
     key_jurisdiction: String,
+    #[serde(default)]
+    key_custody: KeyCustody,
     classes: BTreeSet<DataClass>,
+    #[serde(default)]
+    locus: Loci,
     #[serde(default)]
     territory: BTreeMap<Place, Place>,
     groups: BTreeMap<String, RawGroup>,
@@ -141,6 +152,10 @@ impl PackFacts {
         if !groups.contains_key(&raw.home) {
             return Err(reader.fault("home", &format!("there is no group {:?}: name one of [groups]", raw.home)));
         }
+        reader.loci(&raw.locus, raw.key_custody, &groups)?;
+        if raw.log_retention_days == Some(0) || raw.retention_days == 0 {
+            return Err(reader.fault("retention_days", "is 0: state how long records and logs are kept"));
+        }
         for (name, threshold) in &raw.thresholds {
             reader.identifier("thresholds", name)?;
             if *threshold < 0 {
@@ -164,9 +179,12 @@ impl PackFacts {
             default_cite: raw.default_cite,
             shard_is_data: raw.shard_is_data,
             retention_days: raw.retention_days,
+            log_retention_days: raw.log_retention_days.unwrap_or(raw.retention_days),
             evidence_minimum: raw.evidence_minimum,
             algorithms: raw.algorithms,
             key_jurisdiction: raw.key_jurisdiction,
+            key_custody: raw.key_custody,
+            loci: raw.locus,
             classes: raw.classes,
             territory,
             groups,
@@ -194,6 +212,22 @@ impl Reader {
             && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         let problem = "is not a name that rules can use: a-z, 0-9 and _, a letter first";
         if fits { Ok(()) } else { Err(self.fault(&format!("{table}.{name}"), problem)) }
+    }
+
+    fn loci(&self, loci: &Loci, custody: KeyCustody, groups: &BTreeMap<String, Group>) -> Result<(), PackLoadError> {
+        for (locus, within) in loci {
+            let fact = format!("locus.{locus:?}").to_lowercase();
+            if within.is_empty() {
+                return Err(self.fault(&fact, "names no group: nothing could ever be there"));
+            }
+            if let Some(group) = within.iter().find(|group| !groups.contains_key(*group)) {
+                return Err(self.fault(&fact, &format!("there is no group {group:?}: name one of [groups]")));
+            }
+        }
+        if custody != KeyCustody::Anywhere && !loci.contains_key(&Locus::Key) {
+            return Err(self.fault("key_custody", "binds keys to places: name their groups in [locus] as `key`"));
+        }
+        Ok(())
     }
 
     fn ledger(
@@ -239,6 +273,13 @@ impl Reader {
         let mut members = Vec::with_capacity(raw.members.len());
         for member in raw.members {
             members.push(self.membership(&fact, member, territory)?);
+        }
+        for (at, member) in members.iter().enumerate() {
+            let mut others = members.iter().skip(at.saturating_add(1));
+            if let Some(place) = others.find_map(|other| member.contradicts(other)) {
+                let problem = format!("{place} is suspended and not suspended over the same days: keep one");
+                return Err(self.fault(&fact, &problem));
+            }
         }
         Ok(Group {
             name: name.to_owned(),

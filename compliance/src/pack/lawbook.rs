@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use domicile_types::{PackId, Place, SuiteId, UnixMillis};
+use domicile_types::{EvidenceGrade, PackId, Place, SuiteId, UnixMillis};
 
 use crate::decide::Memo;
-use crate::pack::{Algorithms, Pack, PackFiles, PackLoadError};
+use crate::pack::{Algorithms, KeyCustody, Locus, Pack, PackFiles, PackLoadError};
 use crate::place::{Standing, Window};
 
 /// Every pack of an installation. Cheap to share behind an `Arc`; never changes once loaded.
@@ -116,6 +116,47 @@ impl PackSet {
     #[must_use]
     pub fn retention_days(&self) -> u32 {
         self.packs.iter().map(|pack| pack.facts().retention_days).max().unwrap_or(0)
+    }
+
+    /// The longest that any demands for logs of access and operation, in days. Records may be kept longer still.
+    #[must_use]
+    pub fn log_retention_days(&self) -> u32 {
+        self.packs.iter().map(|pack| pack.facts().log_retention_days).max().unwrap_or(0)
+    }
+
+    /// The strictest grade of evidence of a node's place that any demands.
+    #[must_use]
+    pub fn evidence_minimum(&self) -> EvidenceGrade {
+        let strictest = self.packs.iter().map(|pack| pack.facts().evidence_minimum).max_by_key(|grade| grade.number());
+        strictest.unwrap_or(EvidenceGrade::Audited)
+    }
+
+    /// Whether one encrypted shard is data to any of them.
+    #[must_use]
+    pub fn shard_is_data(&self) -> bool {
+        self.packs.is_empty() || self.packs.iter().any(|pack| pack.facts().shard_is_data)
+    }
+
+    /// Who may hold keys, by the strictest.
+    #[must_use]
+    pub fn key_custody(&self) -> KeyCustody {
+        self.packs.iter().map(|pack| pack.facts().key_custody).max().unwrap_or(KeyCustody::Own)
+    }
+
+    /// Whether every pack lets `locus` be at `place`, for want of any approval. No pack: nowhere.
+    #[must_use]
+    pub fn admits(&self, locus: Locus, place: Place, now: UnixMillis) -> bool {
+        !self.packs.is_empty()
+            && self.packs.iter().all(|pack| {
+                let facts = pack.facts();
+                let place = facts.territory.read(place);
+                let holds = |name: &String| {
+                    let standing =
+                        |group: &crate::place::Group| group.standing(place, None, now, &mut Window::ALWAYS.clone());
+                    facts.groups.get(name).is_some_and(|group| standing(group) == Standing::Within)
+                };
+                facts.loci.get(&locus).is_none_or(|groups| groups.iter().any(holds))
+            })
     }
 
     /// Which root key the data keys hang from: the jurisdictions of all packs, sorted, joined by `+`.

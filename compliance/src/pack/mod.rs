@@ -10,22 +10,26 @@
 //! A pack that does not parse, or whose rules do not validate in Cedar's strict mode against the schema made from its own
 //! facts ([`schema`]), is not loaded at all.
 
+pub(crate) mod bench;
 mod definitions;
 pub mod error;
 pub mod facts;
 mod files;
 mod lawbook;
 pub mod ledger;
+pub mod locus;
 pub mod rules;
 pub mod schema;
 
-use domicile_types::{PackId, PackVersion};
+use domicile_types::{PackId, PackVersion, UnixMillis};
 
+use crate::cases;
 pub use crate::pack::error::PackLoadError;
 pub use crate::pack::facts::{Algorithms, PackFacts};
 pub use crate::pack::files::PackFiles;
 pub use crate::pack::lawbook::{Lawbook, PackSet, UnknownPack};
 pub use crate::pack::ledger::{Counted, Ledger, LedgerKey, LedgerWindow, Mechanism};
+pub use crate::pack::locus::{KeyCustody, Loci, Locus};
 pub use crate::pack::rules::{Rule, RuleBook};
 
 /// One regime, ready to judge.
@@ -43,7 +47,27 @@ impl Pack {
         let facts = PackFacts::parse(files)?;
         let rules = RuleBook::parse(&facts, files)?;
         let version = PackVersion { pack: id, as_of: facts.as_of.clone(), hash: files.hash() };
-        Ok(Self { version, facts, rules, cases: files.cases.clone() })
+        let pack = Self { version, facts, rules, cases: files.cases.clone() };
+        if let Some(locus) = locus::unkept(&pack, UnixMillis(0)) {
+            let problem =
+                "is bound to groups of places, but no rule denies it at a place that is in none: add the rule";
+            return Err(PackLoadError::Fact {
+                path: files.path("pack.toml"),
+                fact: format!("locus.{locus:?}").to_lowercase(),
+                problem: problem.to_owned(),
+            });
+        }
+        match cases::problem(&pack) {
+            None => Ok(pack),
+            Some(problem) => Err(PackLoadError::Cases { path: files.path("cases.toml"), problem }),
+        }
+    }
+
+    /// The same pack with other rules on its benches.
+    #[cfg(test)]
+    pub(crate) fn with_rules(&self, rules: RuleBook) -> Self {
+        let Self { version, facts, cases, .. } = self;
+        Self { version: version.clone(), facts: facts.clone(), rules, cases: cases.clone() }
     }
 
     /// Its name: the name of its folder.

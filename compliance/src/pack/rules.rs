@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint, Schema, ValidationMode, Validator,
+};
 use domicile_types::{Limb, Obligation};
 use miette::Diagnostic;
 
+use crate::pack::bench::{Benches, Unfit};
 use crate::pack::definitions::Definitions;
 use crate::pack::{PackFacts, PackFiles, PackLoadError, schema};
 
@@ -40,6 +43,7 @@ pub struct RuleBook {
     schema: Schema,
     rules: BTreeMap<String, Rule>,
     definitions: Definitions,
+    benches: Benches,
 }
 
 impl RuleBook {
@@ -65,9 +69,13 @@ impl RuleBook {
         }
         let schema = schema::parse(&schema::schema_text(facts), files)?;
         let definitions = Definitions::parse(facts, files)?;
-        let book = Self { policies, schema, rules, definitions };
-        book.validate(&reader)?;
-        Ok(book)
+        reader.validate(&policies, &schema, &rules)?;
+        let contradiction = reader.contradiction(&policies, &rules);
+        if let Some(fault) = contradiction {
+            return Err(fault);
+        }
+        let benches = Benches::of(&policies, &definitions).map_err(|unfit| reader.unfit(&unfit, &rules))?;
+        Ok(Self { policies, schema, rules, definitions, benches })
     }
 
     /// The rules by `@id`.
@@ -76,6 +84,14 @@ impl RuleBook {
         &self.rules
     }
 
+    /// The rules as they can be put to Cedar, by whom and what they are about.
+    pub(crate) const fn benches(&self) -> &Benches {
+        &self.benches
+    }
+}
+
+#[cfg(test)]
+impl RuleBook {
     pub(crate) const fn policies(&self) -> &PolicySet {
         &self.policies
     }
@@ -88,25 +104,15 @@ impl RuleBook {
         &self.schema
     }
 
-    fn validate(&self, reader: &Reader<'_>) -> Result<(), PackLoadError> {
-        let result = Validator::new(self.schema.clone()).validate(&self.policies, ValidationMode::Strict);
-        let fault = |rule: &str, line: usize, problem: String| PackLoadError::RuleInvalid {
-            path: reader.path.clone(),
-            line,
-            rule: rule.to_owned(),
-            problem,
-        };
-        let line_of = |rule: &str| self.rules.get(rule).map_or(1, |rule| rule.line);
-        if let Some(error) = result.validation_errors().next() {
-            let rule: &str = error.policy_id().as_ref();
-            return Err(fault(rule, reader.line_of(error).unwrap_or_else(|| line_of(rule)), told(error)));
+    /// The same book with other rules on its benches.
+    pub(crate) fn with_benches(&self, benches: Benches) -> Self {
+        Self {
+            policies: self.policies.clone(),
+            schema: self.schema.clone(),
+            rules: self.rules.clone(),
+            definitions: self.definitions.clone(),
+            benches,
         }
-        // Warnings are refused, too: a rule that can never apply is a mistake in a text that has the force of law.
-        if let Some(warning) = result.validation_warnings().next() {
-            let rule: &str = warning.policy_id().as_ref();
-            return Err(fault(rule, reader.line_of(warning).unwrap_or_else(|| line_of(rule)), told(warning)));
-        }
-        Ok(())
     }
 }
 
@@ -117,6 +123,55 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn validate(
+        &self,
+        policies: &PolicySet,
+        schema: &Schema,
+        rules: &BTreeMap<String, Rule>,
+    ) -> Result<(), PackLoadError> {
+        let result = Validator::new(schema.clone()).validate(policies, ValidationMode::Strict);
+        let line_of = |rule: &str| rules.get(rule).map_or(1, |rule| rule.line);
+        if let Some(error) = result.validation_errors().next() {
+            let rule: &str = error.policy_id().as_ref();
+            return Err(self.invalid(rule, self.line_of(error).unwrap_or_else(|| line_of(rule)), told(error)));
+        }
+        // Warnings are refused, too: a rule that can never apply is a mistake in a text that has the force of law.
+        if let Some(warning) = result.validation_warnings().next() {
+            let rule: &str = warning.policy_id().as_ref();
+            return Err(self.invalid(rule, self.line_of(warning).unwrap_or_else(|| line_of(rule)), told(warning)));
+        }
+        Ok(())
+    }
+
+    /// Two rules of one scope and condition: the same law twice, or a permit that its own forbid takes back.
+    fn contradiction(&self, policies: &PolicySet, rules: &BTreeMap<String, Rule>) -> Option<PackLoadError> {
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        for (id, rule) in rules {
+            let policy = policies.policy(&PolicyId::new(id))?;
+            let mut json = policy.to_json().ok()?;
+            if let Some(fields) = json.as_object_mut() {
+                fields.remove("effect");
+                fields.remove("annotations");
+            }
+            if let Some(other) = seen.insert(json.to_string(), id.clone()) {
+                let same = rules.get(&other).is_some_and(|other| other.permits == rule.permits);
+                let problem = if same { "says the same as" } else { "contradicts, on the same condition," };
+                let problem = format!("{problem} rule {other}: keep the one that is the law");
+                return Some(self.invalid(id, rule.line, problem));
+            }
+        }
+        None
+    }
+
+    fn unfit(&self, unfit: &Unfit, rules: &BTreeMap<String, Rule>) -> PackLoadError {
+        let line = rules.get(&unfit.rule).map_or(1, |rule| rule.line);
+        self.invalid(&unfit.rule, line, unfit.problem.clone())
+    }
+
+    fn invalid(&self, rule: &str, line: usize, problem: String) -> PackLoadError {
+        PackLoadError::RuleInvalid { path: self.path.clone(), line, rule: rule.to_owned(), problem }
+    }
+
     fn syntax(&self, errors: &cedar_policy::ParseErrors) -> PackLoadError {
         let first = errors.iter().next();
         let line = first.and_then(|error| self.line_of(error)).unwrap_or(1);
@@ -159,6 +214,12 @@ impl Reader<'_> {
         let fault = |problem: &str| self.annotation(line, id, problem);
         if let Some((unknown, _)) = policy.annotations().find(|(name, _)| !ANNOTATIONS.contains(name)) {
             return Err(fault(&format!("@{unknown} means nothing: use {}", ANNOTATIONS.join(", "))));
+        }
+        let by_kind = matches!(policy.principal_constraint(), PrincipalConstraint::Any | PrincipalConstraint::Is(_));
+        if !by_kind || !matches!(policy.resource_constraint(), ResourceConstraint::Any) {
+            return Err(fault(
+                "a rule judges by facts: its scope names kinds of principals, nobody by name, and any resource",
+            ));
         }
         let cite = policy.annotation("cite").unwrap_or_default().trim();
         if cite.is_empty() || cite.len() > CITE_BYTES_MAX {

@@ -4,23 +4,62 @@
 use std::fmt::Write;
 
 use cedar_policy::Schema;
-use domicile_types::Action;
+use domicile_types::{Action, Subject};
 
 use crate::pack::{PackFacts, PackFiles, PackLoadError};
 
 /// Who may be asked about for an action.
-const PRINCIPALS: [(Action, &str); 10] = [
-    (Action::Store, "Node"),
-    (Action::Process, "Gateway"),
-    (Action::Relay, "Node, Gateway"),
-    (Action::HoldKey, "Gateway, KeyService"),
-    (Action::Index, "Gateway"),
-    (Action::Log, "Gateway"),
-    (Action::Retrieve, "Requester"),
-    (Action::Query, "Requester"),
-    (Action::Repair, "Node"),
-    (Action::Administer, "Requester, Gateway, Node"),
+const PRINCIPALS: [(Action, &[Actor]); 10] = [
+    (Action::Store, &[Actor::Node]),
+    (Action::Process, &[Actor::Gateway]),
+    (Action::Relay, &[Actor::Node, Actor::Gateway]),
+    (Action::HoldKey, &[Actor::Gateway, Actor::KeyService]),
+    (Action::Index, &[Actor::Gateway]),
+    (Action::Log, &[Actor::Gateway]),
+    (Action::Retrieve, &[Actor::Requester]),
+    (Action::Query, &[Actor::Requester]),
+    (Action::Repair, &[Actor::Node]),
+    (Action::Administer, &[Actor::Requester, Actor::Gateway, Actor::Node]),
 ];
+
+/// What kind of subject acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Actor {
+    /// A storage node.
+    Node,
+    /// A gateway.
+    Gateway,
+    /// Whoever sent the request.
+    Requester,
+    /// A key service.
+    KeyService,
+}
+
+impl Actor {
+    pub(crate) const fn of(subject: &Subject) -> Self {
+        match subject {
+            Subject::Node(_) => Self::Node,
+            Subject::Gateway(_) => Self::Gateway,
+            Subject::Requester => Self::Requester,
+            Subject::KeyService => Self::KeyService,
+        }
+    }
+
+    /// Its entity type in rules.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "Node",
+            Self::Gateway => "Gateway",
+            Self::Requester => "Requester",
+            Self::KeyService => "KeyService",
+        }
+    }
+}
+
+/// Every action with every actor that may take it.
+pub(crate) fn roles() -> impl Iterator<Item = (Action, Actor)> {
+    PRINCIPALS.iter().flat_map(|(action, actors)| actors.iter().map(|actor| (*action, *actor)))
+}
 
 /// What the rules of a pack see, in Cedar's own notation.
 #[must_use]
@@ -65,7 +104,8 @@ type Ask = {{
 }};
 "
     );
-    for (action, principals) in PRINCIPALS {
+    for (action, actors) in PRINCIPALS {
+        let principals = actors.iter().map(|actor| actor.name()).collect::<Vec<_>>().join(", ");
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,

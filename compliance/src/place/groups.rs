@@ -68,6 +68,23 @@ impl Group {
 }
 
 impl Membership {
+    /// A place that both are about, for the same recipients and at one time, of which one says that it is suspended and the
+    /// other that it is not.
+    pub(crate) fn contradicts(&self, other: &Self) -> Option<Place> {
+        let begins_before_end = |from: Option<UnixMillis>, until: Option<UnixMillis>| match (from, until) {
+            (Some(from), Some(until)) => from < until,
+            _ => true,
+        };
+        let overlap = begins_before_end(self.from, other.until) && begins_before_end(other.from, self.until);
+        if !overlap || self.recipient != other.recipient || self.suspended == other.suspended {
+            return None;
+        }
+        self.places
+            .iter()
+            .find(|place| other.covers(**place) || other.places.iter().any(|its| its.is_within(place)))
+            .copied()
+    }
+
     fn covers(&self, place: Place) -> bool {
         self.places.iter().any(|member| place.is_within(member))
     }

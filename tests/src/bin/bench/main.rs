@@ -7,6 +7,7 @@
 
 mod chunker;
 mod client;
+mod decisions;
 mod disk;
 mod fleet;
 mod intents;
@@ -86,6 +87,8 @@ enum Command {
 enum Section {
     /// Encoding and decoding against their parts.
     Chunker,
+    /// Decisions by 1, 5 and 20 packs.
+    Decisions,
     /// Intents per second on a real log.
     Intents,
     /// A page of a listing in a bucket of many keys.
@@ -137,6 +140,9 @@ fn measure(options: &Options) -> Result<()> {
     disk::empty(&folder)?;
     if wants(Section::Chunker) {
         chunker::run(&mut report, effort)?;
+    }
+    if wants(Section::Decisions) {
+        report.add(decisions::run(&options.policies, effort)?);
     }
     if wants(Section::Intents) {
         report.add(intents::run(&folder.join("log"), &options.policies, effort)?);

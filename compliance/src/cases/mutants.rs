@@ -27,8 +27,8 @@ fn shipped() -> Lawbook {
 
 /// Every rule left out, with each `when` turned around, and without each `unless`.
 fn mutants_of_rules(pack: &Pack) -> Vec<Mutant> {
-    let rules: Vec<Policy> = pack.rules().policies().policies().cloned().collect();
-    let definitions = pack.rules().definitions();
+    let rules: Vec<Policy> = pack.rules().source().policies.policies().cloned().collect();
+    let definitions = &pack.rules().source().definitions;
     let spelt: Vec<Policy> = rules.iter().map(|rule| spelt_out(rule, definitions).unwrap()).collect();
     let mut mutants = Vec::new();
     for (at, rule) in rules.iter().enumerate() {
@@ -64,12 +64,12 @@ fn rewritten(rule: &Policy) -> Vec<(&'static str, Value)> {
 
 /// Every term always, and never.
 fn mutants_of_terms(pack: &Pack) -> Vec<Mutant> {
-    let definitions = pack.rules().definitions();
+    let definitions = &pack.rules().source().definitions;
     let mut mutants = Vec::new();
     for name in definitions.names() {
         for holds in [true, false] {
             let changed = definitions.with(name, json!({ "Value": holds }));
-            let rules = pack.rules().policies().policies().map(|rule| spelt_out(rule, &changed).unwrap());
+            let rules = pack.rules().source().policies.policies().map(|rule| spelt_out(rule, &changed).unwrap());
             mutants.push(Mutant { name: format!("term {name} always {holds}"), rules: rules.collect() });
         }
     }
@@ -124,7 +124,12 @@ fn a_term_that_is_changed_breaks_a_case_of_its_pack() {
 fn the_rules_as_they_are_break_no_case() {
     let lawbook = shipped();
     for pack in lawbook.packs() {
-        let spelt = pack.rules().policies().policies().map(|rule| spelt_out(rule, pack.rules().definitions()).unwrap());
+        let spelt = pack
+            .rules()
+            .source()
+            .policies
+            .policies()
+            .map(|rule| spelt_out(rule, &pack.rules().source().definitions).unwrap());
         let same = Mutant { name: "nothing changed".into(), rules: spelt.collect() };
         assert!(!is_noticed(pack, &read_cases(pack).unwrap(), &same), "{}", pack.id());
     }

@@ -226,7 +226,7 @@ fn no_such_pack(id: &PackId) -> Answer {
 #[cfg(test)]
 pub(crate) fn misfit(pack: &Pack, question: &Question) -> Option<String> {
     let readings = question.asks.iter().flat_map(|ask| ask.facts.places.iter().map(move |place| (ask, *place)));
-    let schema = Some(pack.rules().schema());
+    let schema = Some(&pack.rules().source().schema);
     let mut requests = readings
         .map(|(ask, place)| Reading::of(pack, question, ask, place).request_by(schema, &mut Window::ALWAYS.clone()));
     requests.find_map(Result::err)

@@ -39,11 +39,20 @@ pub struct Rule {
 /// The rules of a pack.
 #[derive(Debug)]
 pub struct RuleBook {
-    policies: PolicySet,
-    schema: Schema,
     rules: BTreeMap<String, Rule>,
-    definitions: Definitions,
     benches: Benches,
+    /// What the benches were made from, for tests that make others.
+    #[cfg(test)]
+    source: Source,
+}
+
+/// The rules and terms as they were written, and the type of what they see.
+#[cfg(test)]
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) policies: PolicySet,
+    pub(crate) schema: Schema,
+    pub(crate) definitions: Definitions,
 }
 
 impl RuleBook {
@@ -75,7 +84,12 @@ impl RuleBook {
             return Err(fault);
         }
         let benches = Benches::of(&policies, &definitions).map_err(|unfit| reader.unfit(&unfit, &rules))?;
-        Ok(Self { policies, schema, rules, definitions, benches })
+        Ok(Self {
+            rules,
+            benches,
+            #[cfg(test)]
+            source: Source { policies, schema, definitions },
+        })
     }
 
     /// The rules by `@id`.
@@ -92,27 +106,13 @@ impl RuleBook {
 
 #[cfg(test)]
 impl RuleBook {
-    pub(crate) const fn policies(&self) -> &PolicySet {
-        &self.policies
-    }
-
-    pub(crate) const fn definitions(&self) -> &Definitions {
-        &self.definitions
-    }
-
-    pub(crate) const fn schema(&self) -> &Schema {
-        &self.schema
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The same book with other rules on its benches.
     pub(crate) fn with_benches(&self, benches: Benches) -> Self {
-        Self {
-            policies: self.policies.clone(),
-            schema: self.schema.clone(),
-            rules: self.rules.clone(),
-            definitions: self.definitions.clone(),
-            benches,
-        }
+        Self { rules: self.rules.clone(), benches, source: self.source.clone() }
     }
 }
 

@@ -17,12 +17,22 @@ macro_rules! pack {
 
 /// Files of the packs, by path below `policies/`.
 const PACKS: &[[(&str, &[u8]); 4]] = &[
+    pack!("br-lgpd"),
+    pack!("ca-qc-law25"),
+    pack!("ch-fadp"),
     pack!("cn-data-export"),
+    pack!("eu-data-act"),
     pack!("eu-gdpr"),
+    pack!("id-pdp"),
+    pack!("jp-appi"),
+    pack!("kr-pipa"),
+    pack!("ru-152fz"),
+    pack!("uk-gdpr"),
     pack!("us-bulk-data"),
     pack!("us-cjis"),
     pack!("us-hipaa"),
     pack!("us-itar-ear"),
+    pack!("vn-pdpl"),
 ];
 
 /// Location databases, with what their licences want said.

@@ -10,6 +10,7 @@ use domicile_types::{
 
 use crate::decide::{Ask, Question};
 use crate::pack::schema::{Actor, attribute_of};
+use crate::pack::wants::Wants;
 use crate::pack::{Pack, PackFacts};
 use crate::place::{Standing, Window};
 
@@ -32,31 +33,46 @@ impl<'a> Reading<'a> {
         Self { pack, operation: *operation, classification, approvals, totals, ask, place, now: *now }
     }
 
-    /// What rules are asked, and what is so. Narrows `window` by every date that it looked at.
+    /// What rules are asked, and of what is so, what they want to know. Narrows `window` by every date that it looked at.
     ///
     /// It is of the type that the pack's schema states by construction, which tests check for every case of every pack:
-    /// checking it again for every request would take longer than all the rules.
-    pub(crate) fn request(&self, window: &mut Window) -> Result<Request, String> {
-        self.request_by(None, window)
-    }
-
-    /// The same, held against a schema.
-    pub(crate) fn request_by(&self, schema: Option<&Schema>, window: &mut Window) -> Result<Request, String> {
+    /// holding it against the schema for every request would take longer than all the rules.
+    pub(crate) fn request(
+        &self,
+        wants: &Wants,
+        schema: Option<&Schema>,
+        window: &mut Window,
+    ) -> Result<Request, String> {
         let facts = &self.ask.facts;
         let law = self.pack.facts();
         let party = facts.party.as_ref();
-        let mut pairs = vec![
-            pair("operation", string(operation_name(self.operation))),
-            pair("place", self.place(law, self.place, party, window)?),
-            pair("ambiguous", Expr::new_bool(facts.places.len() > 1)),
-            pair("evidence", Expr::new_long(i64::from(facts.evidence.number()))),
-            pair("data", self.data(law, window)?),
-            pair("pack", pack(law)?),
-            pair("approved", self.approved(window)?),
-            pair("total", self.totals()?),
-        ];
-        if let Some(party) = party {
-            pairs.push(pair("party", self.party(law, party, window)?));
+        let mut pairs = Vec::new();
+        if wants.has("operation") {
+            pairs.push(pair("operation", string(operation_name(self.operation))));
+        }
+        if let Some(wants) = wants.at("place") {
+            pairs.push(pair("place", self.place(wants, law, self.place, party, window)?));
+        }
+        if wants.has("ambiguous") {
+            pairs.push(pair("ambiguous", Expr::new_bool(facts.places.len() > 1)));
+        }
+        if wants.has("evidence") {
+            pairs.push(pair("evidence", Expr::new_long(i64::from(facts.evidence.number()))));
+        }
+        if let Some(wants) = wants.at("data") {
+            pairs.push(pair("data", self.data(wants, law, window)?));
+        }
+        if let Some(wants) = wants.at("pack") {
+            pairs.push(pair("pack", pack(wants, law)?));
+        }
+        if let Some(wants) = wants.at("approved") {
+            pairs.push(pair("approved", self.approved(wants, window)?));
+        }
+        if let Some(wants) = wants.at("total") {
+            pairs.push(pair("total", self.totals(wants)?));
+        }
+        if let (Some(wants), Some(party)) = (wants.at("party"), party) {
+            pairs.push(pair("party", self.party(wants, law, party, window)?));
         }
         if schema.is_some() {
             // Terms are part of the type of rules, but replaced in the rules that are evaluated.
@@ -70,24 +86,28 @@ impl<'a> Reading<'a> {
     }
 
     /// Which mechanisms of the pack an approval in force stands on.
-    fn approved(&self, window: &mut Window) -> Result<Expr, String> {
+    fn approved(&self, wants: &Wants, window: &mut Window) -> Result<Expr, String> {
         let id = self.pack.id();
-        let stands = self.pack.facts().mechanisms.keys().map(|mechanism| {
+        let mut stands = Vec::new();
+        for mechanism in self.pack.facts().mechanisms.keys() {
+            let name = attribute_of(mechanism.as_str());
+            if !wants.has(&name) {
+                continue;
+            }
             let mut in_force = false;
             for held in self.approvals.iter().filter(|held| held.pack == *id && held.mechanism == *mechanism) {
                 window.narrow(held.expires, self.now);
                 in_force |= self.now < held.expires;
             }
-            pair(&attribute_of(mechanism.as_str()), Expr::new_bool(in_force))
-        });
-        let stands: Vec<_> = stands.collect();
+            stands.push((name, Expr::new_bool(in_force)));
+        }
         record(stands)
     }
 
     /// What every ledger of the pack comes to if this request is served; unknown where nobody said.
-    fn totals(&self) -> Result<Expr, String> {
+    fn totals(&self, wants: &Wants) -> Result<Expr, String> {
         let id = self.pack.id();
-        let tallies = self.pack.facts().ledgers.keys().map(|ledger| {
+        let tallies = self.pack.facts().ledgers.keys().filter(|ledger| wants.has(ledger)).map(|ledger| {
             let total = self.totals.iter().find(|total| total.pack == *id && total.ledger == *ledger);
             let counts = total.map_or_else(Counts::default, |total| total.after);
             let tally = record([
@@ -101,52 +121,83 @@ impl<'a> Reading<'a> {
         record(tallies.collect::<Result<Vec<_>, String>>()?)
     }
 
-    fn place(&self, law: &PackFacts, place: Place, party: Option<&Party>, window: &mut Window) -> Result<Expr, String> {
+    fn place(
+        &self,
+        wants: &Wants,
+        law: &PackFacts,
+        place: Place,
+        party: Option<&Party>,
+        window: &mut Window,
+    ) -> Result<Expr, String> {
         let place = law.territory.read(place);
-        let mut within = Vec::with_capacity(law.groups.len());
-        let mut conditional = Vec::with_capacity(law.groups.len());
-        for (name, group) in &law.groups {
-            let standing = group.standing(place, party, self.now, window);
-            within.push(pair(name, Expr::new_bool(standing == Standing::Within)));
-            conditional.push(pair(name, Expr::new_bool(standing == Standing::Conditional)));
+        let mut pairs = Vec::new();
+        for (attribute, wanted) in [("within", Standing::Within), ("conditional", Standing::Conditional)] {
+            let Some(wants) = wants.at(attribute) else { continue };
+            let mut stands = Vec::new();
+            for (name, group) in law.groups.iter().filter(|(name, _)| wants.has(name)) {
+                let standing = group.standing(place, party, self.now, window);
+                stands.push(pair(name, Expr::new_bool(standing == wanted)));
+            }
+            pairs.push(pair(attribute, record(stands)?));
         }
-        let country = place.country().map_or_else(|| Place::Unknown.to_string(), |country| country.to_string());
-        record([
-            pair("name", string(place)),
-            pair("country", string(country)),
-            pair("unknown", Expr::new_bool(place == Place::Unknown)),
-            pair("within", record(within)?),
-            pair("conditional", record(conditional)?),
-        ])
+        if wants.has("name") {
+            pairs.push(pair("name", string(place)));
+        }
+        if wants.has("country") {
+            let unknown = || Place::Unknown.to_string();
+            pairs.push(pair("country", string(place.country().map_or_else(unknown, |country| country.to_string()))));
+        }
+        if wants.has("unknown") {
+            pairs.push(pair("unknown", Expr::new_bool(place == Place::Unknown)));
+        }
+        record(pairs)
     }
 
-    fn party(&self, law: &PackFacts, party: &Party, window: &mut Window) -> Result<Expr, String> {
-        let mut owned = Vec::with_capacity(law.groups.len());
-        for (name, group) in &law.groups {
-            owned.push(pair(name, Expr::new_bool(group.owns(party, &law.territory, self.now, window))));
+    fn party(&self, wants: &Wants, law: &PackFacts, party: &Party, window: &mut Window) -> Result<Expr, String> {
+        let mut pairs = Vec::new();
+        if wants.has("id") {
+            pairs.push(pair("id", string(&party.id)));
         }
-        record([
-            pair("id", string(&party.id)),
-            pair("incorporated", self.place(law, party.incorporated, Some(party), window)?),
-            pair("headquartered", self.place(law, party.headquartered, Some(party), window)?),
-            pair("owned", record(owned)?),
-            pair("controlled", Expr::new_bool(party.controlled_by.is_some())),
-        ])
+        for (attribute, place) in [("incorporated", party.incorporated), ("headquartered", party.headquartered)] {
+            if let Some(wants) = wants.at(attribute) {
+                pairs.push(pair(attribute, self.place(wants, law, place, Some(party), window)?));
+            }
+        }
+        if let Some(wants) = wants.at("owned") {
+            let mut owned = Vec::new();
+            for (name, group) in law.groups.iter().filter(|(name, _)| wants.has(name)) {
+                owned.push(pair(name, Expr::new_bool(group.owns(party, &law.territory, self.now, window))));
+            }
+            pairs.push(pair("owned", record(owned)?));
+        }
+        if wants.has("controlled") {
+            pairs.push(pair("controlled", Expr::new_bool(party.controlled_by.is_some())));
+        }
+        record(pairs)
     }
 
-    fn data(&self, law: &PackFacts, window: &mut Window) -> Result<Expr, String> {
+    fn data(&self, wants: &Wants, law: &PackFacts, window: &mut Window) -> Result<Expr, String> {
         let data = self.classification;
-        let class = law
-            .classes
-            .iter()
-            .map(|class| pair(&attribute_of(class.as_str()), Expr::new_bool(data.classes.contains(class))));
-        let mut pairs = vec![
-            pair("classes", Expr::new_set(data.classes.iter().map(string))),
-            pair("class", record(class)?),
-            pair("unclassified", Expr::new_bool(data.classes.is_empty())),
-            pair("unrecognised", Expr::new_bool(!data.classes.is_subset(&law.classes))),
-            pair("origin", self.place(law, data.origin.unwrap_or(Place::Unknown), None, window)?),
-        ];
+        let mut pairs = Vec::new();
+        if wants.has("classes") {
+            pairs.push(pair("classes", Expr::new_set(data.classes.iter().map(string))));
+        }
+        if let Some(wants) = wants.at("class") {
+            let class = law.classes.iter().map(|class| (attribute_of(class.as_str()), data.classes.contains(class)));
+            let class = class.filter(|(name, _)| wants.has(name)).map(|(name, held)| (name, Expr::new_bool(held)));
+            pairs.push(pair("class", record(class)?));
+        }
+        if wants.has("unclassified") {
+            pairs.push(pair("unclassified", Expr::new_bool(data.classes.is_empty())));
+        }
+        if wants.has("unrecognised") {
+            pairs.push(pair("unrecognised", Expr::new_bool(!data.classes.is_subset(&law.classes))));
+        }
+        if let Some(wants) = wants.at("origin") {
+            let origin = data.origin.unwrap_or(Place::Unknown);
+            pairs.push(pair("origin", self.place(wants, law, origin, None, window)?));
+        }
+        // Whether these are there is what rules ask first, so they are made wherever they are stated.
         pairs.extend(data.subjects.map(|count| pair("subjects", long(count))));
         pairs.extend(data.sensitive_subjects.map(|count| pair("sensitive", long(count))));
         pairs.extend(data.important.map(|flag| pair("important", Expr::new_bool(flag))));
@@ -154,13 +205,15 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn pack(law: &PackFacts) -> Result<Expr, String> {
-    let thresholds = law.thresholds.iter().map(|(name, value)| pair(name, Expr::new_long(*value)));
-    record([
-        pair("shard_is_data", Expr::new_bool(law.shard_is_data)),
-        pair("evidence_minimum", Expr::new_long(i64::from(law.evidence_minimum.number()))),
-        pair("thresholds", record(thresholds)?),
-    ])
+fn pack(wants: &Wants, law: &PackFacts) -> Result<Expr, String> {
+    let mut pairs = Vec::new();
+    if let Some(wants) = wants.at("thresholds") {
+        let thresholds = law.thresholds.iter().filter(|(name, _)| wants.has(name));
+        pairs.push(pair("thresholds", record(thresholds.map(|(name, value)| pair(name, Expr::new_long(*value))))?));
+    }
+    pairs.push(pair("shard_is_data", Expr::new_bool(law.shard_is_data)));
+    pairs.push(pair("evidence_minimum", Expr::new_long(i64::from(law.evidence_minimum.number()))));
+    record(pairs)
 }
 
 /// Names of entities, parsed once: Cedar's parser takes longer than a rule.

@@ -12,6 +12,8 @@ use crate::decide::context::Reading;
 use crate::decide::memo::{Answer, AnswerKey};
 use crate::decide::{Ask, Found, NO_RULE_PERMITS, NO_SUCH_PACK, Question, RULE_ERROR};
 use crate::pack::schema::Actor;
+#[cfg(test)]
+use crate::pack::wants::Wants;
 use crate::pack::{Lawbook, Pack};
 use crate::place::Window;
 
@@ -172,12 +174,12 @@ fn respond(reading: &Reading<'_>, window: &mut Window) -> Result<Response, Reaso
         Reasons::one(pack, format!("{RULE_ERROR}:request"), &pack.facts().default_cite)
     };
     let actor = Actor::of(&reading.ask.facts.subject);
-    let Some(rules) = pack.rules().benches().about(reading.ask.action, actor) else {
+    let Some(bench) = pack.rules().benches().about(reading.ask.action, actor) else {
         // An action that the subject cannot take is denied like any error.
         return Err(misfit(format!("no {} takes this action", actor.name())));
     };
-    let request = reading.request(window).map_err(misfit)?;
-    authorize(pack, &request, rules)
+    let request = reading.request(&bench.wants, None, window).map_err(misfit)?;
+    authorize(pack, &request, &bench.rules)
 }
 
 /// Nothing in rules is an entity but who acts and what is done, so no entity has attributes.
@@ -227,7 +229,8 @@ fn no_such_pack(id: &PackId) -> Answer {
 pub(crate) fn misfit(pack: &Pack, question: &Question) -> Option<String> {
     let readings = question.asks.iter().flat_map(|ask| ask.facts.places.iter().map(move |place| (ask, *place)));
     let schema = Some(&pack.rules().source().schema);
-    let mut requests = readings
-        .map(|(ask, place)| Reading::of(pack, question, ask, place).request_by(schema, &mut Window::ALWAYS.clone()));
+    let mut requests = readings.map(|(ask, place)| {
+        Reading::of(pack, question, ask, place).request(&Wants::All, schema, &mut Window::ALWAYS.clone())
+    });
     requests.find_map(Result::err)
 }

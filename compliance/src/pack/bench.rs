@@ -12,10 +12,19 @@ use serde_json::Value;
 
 use crate::pack::definitions::Definitions;
 use crate::pack::schema::{Actor, roles};
+use crate::pack::wants::Wants;
 
 /// The rules of a pack by whom and what they are about.
 #[derive(Debug)]
-pub(crate) struct Benches(BTreeMap<(Action, Actor), PolicySet>);
+pub(crate) struct Benches(BTreeMap<(Action, Actor), Bench>);
+
+/// The rules about one action of one kind of subject.
+#[derive(Debug, Default)]
+pub(crate) struct Bench {
+    pub(crate) rules: PolicySet,
+    /// What they read of the context.
+    pub(crate) wants: Wants,
+}
 
 /// What keeps a rule from being put to use, and its `@id`.
 #[derive(Debug)]
@@ -36,17 +45,18 @@ impl Benches {
         let mut benches = BTreeMap::new();
         for (action, actor) in roles() {
             let role = Role::of(action, actor)?;
-            let mut seated = PolicySet::new();
+            let mut bench = Bench::default();
             for rule in rules.iter().filter(|rule| role.fits(rule)) {
-                seated.add(rule.clone()).map_err(|error| unfit(rule.id(), &error))?;
+                bench.wants.read(&rule.to_json().map_err(|error| unfit(rule.id(), &error))?);
+                bench.rules.add(rule.clone()).map_err(|error| unfit(rule.id(), &error))?;
             }
-            benches.insert((action, actor), seated);
+            benches.insert((action, actor), bench);
         }
         Ok(Self(benches))
     }
 
     /// The rules about `action` of `actor`; `None` where no such actor takes it.
-    pub(crate) fn about(&self, action: Action, actor: Actor) -> Option<&PolicySet> {
+    pub(crate) fn about(&self, action: Action, actor: Actor) -> Option<&Bench> {
         self.0.get(&(action, actor))
     }
 }

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod locus;
 pub mod rules;
 pub mod schema;
+pub(crate) mod wants;
 
 use domicile_types::{PackId, PackVersion, UnixMillis};
 

@@ -17,6 +17,8 @@ macro_rules! pack {
 
 /// Files of the packs, by path below `policies/`.
 const PACKS: &[[(&str, &[u8]); 4]] = &[
+    pack!("ae"),
+    pack!("au-privacy"),
     pack!("br-lgpd"),
     pack!("ca-qc-law25"),
     pack!("ch-fadp"),

@@ -282,7 +282,9 @@ fn a_permit_that_errors_denies_even_if_another_rule_permits() {
         "{RULES}\n@id(\"odd\")\n@cite(\"s. 4\")\npermit (principal, action, resource) when {{ {OVERFLOWING} }};\n"
     );
     let rules = rules.replace("context.data.subjects > context.pack.thresholds.many", "context.data.subjects == 5");
-    let lawbook = Policies::new(PACK, &rules, CASES).load().unwrap();
+    let lawbook = Policies::new(PACK, &rules, &CASES.replacen("rules = [\"readers", "rules = [\"odd\", \"readers", 1))
+        .load()
+        .unwrap();
     let ruling = lawbook.decide(&question(Action::Retrieve, Subject::Requester, classified(u64::MAX)));
     assert_eq!(ruling.decision.verdict, Verdict::Deny);
     assert_eq!(ruling.decision.rules[0].rule, "rule-error:odd");

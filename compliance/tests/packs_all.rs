@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use domicile_compliance::cases::{Case, read_cases};
 use domicile_compliance::pack::{Pack, PackFiles};
@@ -16,8 +16,10 @@ fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
 }
 
-fn lawbook() -> Lawbook {
-    Lawbook::load(&policies()).unwrap()
+/// Loaded once: answers that other tests have made it remember change nothing.
+fn lawbook() -> &'static Lawbook {
+    static LAWBOOK: LazyLock<Lawbook> = LazyLock::new(|| Lawbook::load(&policies()).unwrap());
+    &LAWBOOK
 }
 
 fn cases(pack: &Pack) -> Vec<Case> {
@@ -30,7 +32,7 @@ fn is_approved(case: &Case) -> bool {
 
 #[test]
 fn every_case_holds_and_every_rule_decides_one() {
-    let report = run_cases(&lawbook());
+    let report = run_cases(lawbook());
     assert!(report.passed(), "{report}");
 }
 

@@ -4,7 +4,7 @@
 //! Where no case comes out otherwise, nobody has checked that part of the law.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 
 use cedar_policy::Policy;
@@ -21,8 +21,10 @@ struct Mutant {
     rules: Vec<Policy>,
 }
 
-fn shipped() -> Lawbook {
-    Lawbook::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")).unwrap()
+fn shipped() -> &'static Lawbook {
+    static SHIPPED: LazyLock<Lawbook> =
+        LazyLock::new(|| Lawbook::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")).unwrap());
+    &SHIPPED
 }
 
 /// Every rule left out, with each `when` turned around, and without each `unless`.

@@ -21,6 +21,7 @@ pub mod fleet;
 pub mod judging;
 pub mod keys;
 pub mod lifecycle;
+pub(crate) mod log_care;
 pub mod notify;
 pub mod objects;
 pub mod open;
@@ -36,3 +37,4 @@ pub mod state;
 mod sweep;
 #[cfg(test)]
 mod testing;
+pub mod witness;

@@ -21,6 +21,7 @@ use crate::expire;
 use crate::fleet::{self, Databases, Directory, Locating, NodeClient, Warden, enrolment, membership, notices};
 use crate::judging::{self, Judging, follow_databases, open_packs};
 use crate::keys::{self, Keyring};
+use crate::log_care;
 use crate::notify::{self, Hooks};
 use crate::objects::{Gateway, Parts, follow_identities, write_accounts};
 use crate::reconcile::{self, Reconciliation};
@@ -94,6 +95,8 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(judging::rescan::run(gateway.clone())),
         tokio::spawn(reconcile::run(gateway.clone())),
         tokio::spawn(registers::run(Arc::clone(&gateway.registers))),
+        tokio::spawn(log_care::run_witnesses(gateway.clone())),
+        tokio::spawn(log_care::run_capacity(gateway.clone())),
         tokio::spawn(follow_databases(gateway.clone())),
         tokio::spawn(challenge::run(gateway.clone())),
         tokio::spawn(notices::tell(
@@ -165,6 +168,7 @@ pub(crate) async fn assemble(
         keys,
         hooks,
         access_logs: AccessLogs::new(),
+        witnesses: Default::default(),
         repairs: Arc::default(),
         pool: BufferPool::new(BUFFER_SHARDS * SHARD_BYTES_MAX, SPARE_BUFFERS),
         buffers,

@@ -88,6 +88,7 @@ fn made() -> Result<(Made, SeenCheckpoint)> {
         open: false,
         made: NOW,
         seen: vec![seen.clone()],
+        witnessed: Vec::new(),
         databases: Vec::new(),
         packs: &|_| None,
     };

@@ -50,7 +50,14 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{dir} is in use by another process: stop that gateway first")]
     InUse {
-        /// The log's directory.
+        /// Bytes of the write-ahead log that are used, and how many may be: what the committer goes by.
+    #[must_use]
+    pub fn space(&self) -> (u64, u64) {
+        let end = self.core.head.get().end;
+        (end.segment.saturating_mul(self.core.segment_bytes).saturating_add(end.offset), self.core.log_bytes_max)
+    }
+
+    /// The log's directory.
         dir: PathBuf,
     },
     /// The directory holds another log.
@@ -154,6 +161,8 @@ pub(super) struct LogCore {
     pub(super) gateway: NodeId,
     pub(super) clock: Clock,
     verifier: VerifierKey,
+    segment_bytes: u64,
+    log_bytes_max: u64,
 }
 
 /// An entry on its way. It is recorded whether or not this is awaited.
@@ -290,6 +299,8 @@ impl AuditLog {
             gateway: config.gateway,
             clock: config.clock,
             verifier: config.signer.verifier().clone(),
+            segment_bytes: config.limits.segment_bytes,
+            log_bytes_max: config.limits.log_bytes_max,
         });
         let LogLimits { segment_bytes, log_bytes_max, reserve_bytes, .. } = config.limits;
         let committer = Committer {

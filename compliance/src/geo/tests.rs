@@ -241,3 +241,20 @@ fn networks_are_numbers_and_garbage_is_no_database_of_them() {
     fs::write(&garbage, vec![7; 4096]).unwrap();
     assert!(matches!(Networks::open(&[garbage], FRESH), Err(LocatorError::Damaged { .. })));
 }
+
+/// Warnings become part of the inputs of decisions, which are kept: an address is personal data, and is not.
+#[test]
+fn no_warning_names_the_address_that_it_is_about() {
+    let locator = Locator::open(&both(), Vec::new(), FRESH).unwrap();
+    let mut warned = 0;
+    for address in
+        ["10.1.2.3", "127.0.0.9", "203.0.113.77", "169.254.77.1", "166.111.4.100", "2001:db8::77", "fe80::77"]
+    {
+        for now in [FRESH, STALE] {
+            let located = locate(&locator, address, now);
+            warned += located.warnings.len();
+            assert!(located.warnings.iter().all(|warning| !warning.contains(address)), "{:?}", located.warnings);
+        }
+    }
+    assert!(warned >= 7, "{warned}");
+}

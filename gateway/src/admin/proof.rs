@@ -15,9 +15,12 @@ use super::auth::Bearer;
 use super::route::{Duty, Route};
 use super::seen::seen_by_nodes;
 use crate::config::Role;
+use crate::log_care::LogState;
 use crate::objects::{BundleWanted, Erasure, Gateway};
 
 const READERS: &[Role] = &[Role::Auditor, Role::Officer, Role::SecurityAdmin];
+/// Who may know how the log stands.
+const WATCHERS: &[Role] = &[Role::Auditor, Role::Officer, Role::SecurityAdmin, Role::Operator];
 /// Who may be shown what commitments hide.
 const OPENERS: &[Role] = &[Role::Officer, Role::Admin];
 /// In the answer to a bundle: the entry that records its seal.
@@ -37,6 +40,14 @@ pub(super) fn routes() -> Vec<Route> {
             .summary("Every decision of a time decided again, from its inputs by the packs of its time.")
             .query::<SpanQuery>()
             .answers::<serde_json::Map<String, serde_json::Value>>(),
+        Route::get("/v1/audit/state", state)
+            .roles(Duty::Reads, WATCHERS)
+            .summary("How the log stands: its room, and who cosigns it.")
+            .answers::<LogState>(),
+        Route::get("/v1/audit/metrics", metrics)
+            .roles(Duty::Reads, WATCHERS)
+            .summary("The same, in the text format of Prometheus.")
+            .file("text/plain"),
         Route::post("/v1/audit/erase", erase)
             .roles(Duty::HoldsKeys, &[Role::SecurityAdmin])
             .summary("Erases a value: no commitment to it opens any more, and the log still verifies.")
@@ -119,6 +130,16 @@ pub(super) async fn replay(
         return Err(AdminError::BadRequest("a replay is about a time, and all that was decided then".to_owned()));
     }
     Ok(HttpResponse::Ok().json(gateway.replay(bearer.caller(), from, to).await?))
+}
+
+/// `GET /v1/audit/state`
+pub(super) async fn state(gateway: web::Data<Gateway>) -> HttpResponse {
+    HttpResponse::Ok().json(gateway.log_state())
+}
+
+/// `GET /v1/audit/metrics`
+pub(super) async fn metrics(gateway: web::Data<Gateway>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(gateway.log_state().metrics())
 }
 
 /// What is to be forgotten.

@@ -96,6 +96,8 @@ pub(super) enum AuditCommand {
         #[arg(long, conflicts_with = "bundle")]
         to: Option<String>,
     },
+    /// How the log stands: its room, and who cosigns it.
+    State,
     /// Erases a value from what the log's commitments hide: no entry opens to it any more, and the log still verifies.
     Erase(proof::EraseArgs),
     /// Copies the log into a folder: C2SP tiles that any tlog tool reads, the public key, and what the nodes have seen.
@@ -131,6 +133,7 @@ pub(super) async fn run(command: AuditCommand, args: &AdminArgs) -> anyhow::Resu
         }
         AuditCommand::Replay { bundle: Some(bundle), key, .. } => proof::replay_copy(&bundle, key.as_deref(), args).await,
         AuditCommand::Replay { bundle: None, from, to, .. } => proof::replay_live(from, to, args).await,
+        AuditCommand::State => proof::state(args).await,
         AuditCommand::Erase(erase) => proof::erase(erase, args).await,
         AuditCommand::Export { to } => export(&to, args).await,
     }

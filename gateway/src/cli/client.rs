@@ -126,7 +126,7 @@ impl Admin {
 }
 
 /// A client for the admin API, which is plain HTTP on a trusted network or behind a proxy that ends TLS.
-pub(super) fn http_client() -> anyhow::Result<Client> {
+pub(crate) fn http_client() -> anyhow::Result<Client> {
     let roots = rustls::RootCertStore::empty();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

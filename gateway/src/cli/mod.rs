@@ -18,10 +18,13 @@ mod report;
 mod serve;
 mod table;
 mod whereabouts;
+mod witness;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use client::http_client;
 
 use crate::demo;
 
@@ -177,6 +180,8 @@ enum Command {
     },
     /// Prints the admin API as an OpenAPI 3.1 document: every route, who may, what it takes and answers.
     Openapi,
+    /// Runs a witness of logs until it is interrupted: it remembers the newest checkpoint of each, and cosigns only what grew from it.
+    Witness(witness::WitnessArgs),
     /// Lists the enrolled nodes.
     Nodes {
         #[command(flatten)]
@@ -225,6 +230,7 @@ impl Cli {
                 repair::model(profile, afr, repair_days, segments, json)
             }
             Command::Openapi => table::json(&crate::admin::openapi()),
+            Command::Witness(args) => witness::run(args).await,
             Command::Nodes { admin } => nodes::run(&admin).await,
         }
     }

@@ -14,6 +14,7 @@ use super::client::Admin;
 use super::{AdminArgs, table};
 use crate::admin::proof::{EraseRequest, SEALED_AT};
 use crate::admin::with_causes;
+use crate::log_care::LogState;
 use crate::objects::Erasure;
 
 /// What is to be erased.
@@ -71,13 +72,14 @@ struct Verified {
     proofs: u64,
     openings: u64,
     seen: usize,
+    witnesses: Vec<String>,
     manifest: Manifest,
 }
 
 impl From<BundleReport> for Verified {
     fn from(report: BundleReport) -> Self {
         let BundleReport { key, fingerprint, key_was_given, seal, entries, decisions, .. } = report;
-        let BundleReport { inputs, packs, proofs, openings, seen, manifest, .. } = report;
+        let BundleReport { inputs, packs, proofs, openings, seen, manifest, witnesses, .. } = report;
         Self {
             key: key.to_string(),
             key_sha256: fingerprint,
@@ -90,6 +92,7 @@ impl From<BundleReport> for Verified {
             proofs,
             openings,
             seen,
+            witnesses: witnesses.into_iter().map(|(key, time)| format!("{key} at {time}")).collect(),
             manifest,
         }
     }
@@ -224,6 +227,7 @@ fn shown(report: &Verified) {
         report.entries, report.decisions, report.inputs, report.packs, report.proofs, report.openings
     );
     println!("  signed at {} entries; consistent with {} checkpoints that others hold", manifest.size, report.seen);
+    report.witnesses.iter().for_each(|witness| println!("  cosigned by WITNESS {witness} (seconds since 1970)"));
     println!("  SHA-256 of the manifest: {}", report.manifest_sha256);
     println!("  LOG KEY {}", report.key);
     println!("  SHA-256 OF THE KEY {}", report.key_sha256);
@@ -270,6 +274,19 @@ fn concluded(replay: &Replay, args: &AdminArgs) -> anyhow::Result<()> {
         0 => Ok(()),
         different => bail!("{different} decisions do not come to what the log says"),
     }
+}
+
+pub(super) async fn state(args: &AdminArgs) -> anyhow::Result<()> {
+    let state: LogState = Admin::find(args)?.get("/v1/audit/state", &[]).await?;
+    if args.json {
+        return table::json(&state);
+    }
+    println!("{} entries, {} of {} bytes", state.entries, state.bytes, state.bytes_max);
+    for witness in &state.witnesses {
+        let fault = witness.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+        println!("  witness {}: cosigned at {} entries{fault}", witness.name, witness.size);
+    }
+    Ok(())
 }
 
 pub(super) async fn erase(erase: EraseArgs, args: &AdminArgs) -> anyhow::Result<()> {

@@ -33,7 +33,7 @@ pub(super) async fn node(path: &Path) -> anyhow::Result<()> {
     Ok(domicile_storage_node::run_file(path).await?)
 }
 
-async fn interrupted() -> std::io::Result<()> {
+pub(super) async fn interrupted() -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

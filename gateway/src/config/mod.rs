@@ -8,6 +8,7 @@ mod repair;
 mod standing;
 mod siem;
 mod webhook;
+mod witness;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use repair::RepairSettings;
 pub use standing::StandingSettings;
 pub use siem::{RawSiem, Siem, Told};
 pub use webhook::{RawWebhook, Webhook};
+pub use witness::{RawWitness, Witness, WitnessSettings};
 
 /// What a gateway is told.
 #[derive(Debug, Clone)]
@@ -76,6 +78,10 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Who is told of exports and incidents.
     pub siems: Vec<Siem>,
+    /// Who cosigns this gateway's log.
+    pub witnesses: Vec<Witness>,
+    /// How they are asked.
+    pub witnessing: WitnessSettings,
     /// Limits.
     pub limits: Limits,
     /// What ends by itself, and when.

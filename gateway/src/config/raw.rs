@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::siem::{self, RawSiem};
 use super::webhook::{self, RawWebhook};
+use super::witness::{self, RawWitness, WitnessSettings};
 use super::{
     Config, ConfigError, Credential, EnrolledNode, Lifecycle, Limits, Listen, ObjectOwnership, Region, RepairSettings,
     Role, StandingSettings, TlsListen, Token,
@@ -97,6 +98,12 @@ pub struct RawConfig {
     /// `[[siem]]`
     #[serde(default, rename = "siem")]
     pub siems: Vec<RawSiem>,
+    /// `[[witness]]`
+    #[serde(default, rename = "witness")]
+    pub witnesses: Vec<RawWitness>,
+    /// `[witnessing]`
+    #[serde(default)]
+    pub witnessing: WitnessSettings,
     /// `[[token]]`
     #[serde(default, rename = "token")]
     pub tokens: Vec<RawToken>,
@@ -267,6 +274,8 @@ impl RawConfig {
             access_log_seconds: self.access_log_seconds,
             webhooks: webhook::parse_all(self.webhooks, folder)?,
             siems: siem::parse_all(self.siems, folder)?,
+            witnesses: witness::parse_all(self.witnesses, self.witnessing)?,
+            witnessing: self.witnessing,
             sse_c_over_http: self.sse_c_over_http,
             place: self.place,
             evidence: self.evidence,

@@ -258,6 +258,8 @@ fn gateway_config(
         access_log_seconds: 5,
         webhooks: Vec::new(),
         siems: Vec::new(),
+        witnesses: Vec::new(),
+        witnessing: Default::default(),
         // Demo clients speak from loopback addresses, where nobody listens in between.
         sse_c_over_http: true,
         limits: crate::config::Limits::default(),

@@ -60,6 +60,8 @@ pub struct Parts {
     pub(crate) hooks: Arc<Hooks>,
     /// Where records about requests are gathered.
     pub(crate) access_logs: AccessLogs,
+    /// Who cosigns the log, and how far.
+    pub(crate) witnesses: crate::log_care::Witnesses,
     /// What is repaired, and what is asked to be.
     pub(crate) repairs: Arc<Repairs>,
     /// Buffers for segments.

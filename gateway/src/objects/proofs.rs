@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use domicile_compliance::audit::{
-    BundleRequest, CommitmentDomain, Event, LoggedIntent, Manifest, Replay, SeenCheckpoint, entries_between,
-    replay_log, write_bundle,
+    BundleRequest, CommitmentDomain, EraseError, Event, LoggedIntent, Manifest, Replay, SeenCheckpoint,
+    entries_between, replay_log, write_bundle,
 };
 use domicile_types::{Classification, Commitment, OperationKind, PackId, Salt, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,7 @@ impl Gateway {
                 open,
                 made,
                 seen,
+                witnessed: gateway.witnesses.cosigned(),
                 databases: gateway.locator.current().sources(),
                 packs: &|hash| kept_pack(&gateway.config.data_dir, hash),
             };
@@ -191,8 +192,12 @@ impl Gateway {
             let found = gateway.log.side().find(domain, value.as_bytes()).map_err(log_unavailable)?;
             let mut log_indices = Vec::with_capacity(found.len());
             for commitment in found {
-                let erased = gateway.log.erase(request, commitment, &reason).map_err(log_unavailable)?;
-                log_indices.push(erased.index);
+                match gateway.log.erase(request, commitment, &reason) {
+                    Ok(erased) => log_indices.push(erased.index),
+                    // Somebody else was faster, and recorded it.
+                    Err(EraseError::Erased { .. }) => {}
+                    Err(error) => return Err(log_unavailable(error)),
+                }
             }
             Ok(Erasure { commitments: u64::try_from(log_indices.len()).unwrap_or(u64::MAX), log_indices })
         })

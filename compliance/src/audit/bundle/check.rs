@@ -14,7 +14,11 @@ use domicile_types::Salt;
 
 use super::leaf::Leaf;
 use super::manifest::{BUNDLE_FORMAT, FileNote, Manifest, files_of};
-use super::{INPUTS_FILE, LOG_FOLDER, MANIFEST_FILE, OPENINGS_FILE, Opened, PACKS_FOLDER, PROOFS_FOLDER, SEEN_FILE};
+use super::{
+    INPUTS_FILE, LOG_FOLDER, MANIFEST_FILE, OPENINGS_FILE, Opened, PACKS_FOLDER, PROOFS_FOLDER, SEEN_FILE,
+    WITNESSED_FILE,
+};
+use crate::audit::cosign::WitnessKey;
 use crate::audit::examine::LogFault;
 use crate::audit::log::KEY_FILE;
 use crate::audit::note::VerifierKey;
@@ -54,6 +58,8 @@ pub struct BundleReport {
     pub openings: u64,
     /// Checkpoints of others that the log is consistent with.
     pub seen: usize,
+    /// The keys of witnesses whose cosignatures hold, with when they cosigned, in seconds since 1970.
+    pub witnesses: Vec<(WitnessKey, u64)>,
 }
 
 /// What is wrong with a bundle.
@@ -149,6 +155,12 @@ pub enum BundleFault {
         /// Why; where there is nothing, it proves an entry that the bundle does not hold.
         source: Option<ProofError>,
     },
+    /// A cosignature is not the witness's.
+    #[error("a cosignature in log/witnessed.json does not hold: {reason}")]
+    Cosignature {
+        /// Which, and why.
+        reason: String,
+    },
     /// An opening opens something else.
     #[error("line {line} of openings.jsonl does not open the commitment that it names")]
     Opening {
@@ -200,7 +212,8 @@ pub fn verify_bundle(bundle: &Path, trusted: Option<&VerifierKey>) -> Result<Bun
     // Before anything is followed: nothing but files and folders.
     let files = files_of(bundle).map_err(|(path, error)| io_at(&path)(error))?;
     let key = check_key(bundle, &manifest, trusted)?;
-    let (range, seen) = check_form(bundle, &manifest)?;
+    let (range, mut seen) = check_form(bundle, &manifest)?;
+    let witnesses = check_witnesses(bundle, &mut seen)?;
     let inputs = read_inputs(bundle)?;
     let packs = read_packs(bundle)?;
     let mut walk = Walk::new(&manifest, range, &inputs, &packs, read_proofs(bundle)?);
@@ -220,6 +233,7 @@ pub fn verify_bundle(bundle: &Path, trusted: Option<&VerifierKey>) -> Result<Bun
         proofs,
         openings,
         seen: seen.len(),
+        witnesses,
         manifest,
     })
 }
@@ -275,6 +289,24 @@ fn check_form(bundle: &Path, manifest: &Manifest) -> Result<(Range<u64>, Vec<See
         Err(error) => Err(unreadable(error.to_string())),
     };
     Ok((copy, seen.into_iter().map(parse).collect::<Result<_, _>>()?))
+}
+
+/// What witnesses cosigned is theirs, and joins what others hold of the log.
+fn check_witnesses(bundle: &Path, seen: &mut Vec<SeenCheckpoint>) -> Result<Vec<(WitnessKey, u64)>, BundleFault> {
+    let path = bundle.join(LOG_FOLDER).join(WITNESSED_FILE);
+    let text = fs::read(&path).map_err(io_at(&path))?;
+    let witnessed: Vec<(String, String)> =
+        serde_json::from_slice(&text).map_err(|error| BundleFault::Io { path, reason: error.to_string() })?;
+    let mut witnesses = Vec::with_capacity(witnessed.len());
+    for (key, note) in witnessed {
+        let fault = |error: &dyn std::error::Error| BundleFault::Cosignature { reason: format!("{key}: {error}") };
+        let witness = WitnessKey::parse(&key).map_err(|error| fault(&error))?;
+        let checkpoint = SignedCheckpoint::parse(&note).map_err(|error| fault(&error))?;
+        let time = witness.verify(checkpoint.note()).map_err(|error| fault(&error))?;
+        seen.push(SeenCheckpoint { by: format!("the witness {}", witness.name()), checkpoint });
+        witnesses.push((witness, time));
+    }
+    Ok(witnesses)
 }
 
 /// Shows each line of a file with its number, from 1. Nothing where the file is not there.

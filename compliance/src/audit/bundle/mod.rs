@@ -3,7 +3,8 @@
 //! ```text
 //! <bundle>/README.md                what this is and how to check it, with this tool and with others
 //! <bundle>/manifest.json            what it is about, and the length and SHA-256 of every other file
-//! <bundle>/log/...                  checkpoint, log.vkey, seen.json, exported-range, tile/...: an export of the range
+//! <bundle>/log/...                  checkpoint, log.vkey, seen.json, witnessed.json, exported-range, tile/...: an export of
+//!                                   the range
 //! <bundle>/proofs/<index>.tlog-proof   proofs of single entries (c2sp.org/tlog-proof): of all, or where they are many, of
 //!                                   the first and the last
 //! <bundle>/inputs.jsonl             a line per question: <BLAKE3 of the JSON, hexadecimal> <canonical JSON>
@@ -46,6 +47,9 @@ pub(super) const PROOFS_FOLDER: &str = "proofs";
 pub(super) const DATABASES_FILE: &str = "databases.json";
 /// Checkpoints that others hold: pairs of who and what, in the log's folder.
 pub const SEEN_FILE: &str = "seen.json";
+
+/// Checkpoints that witnesses cosigned: pairs of a witness's key and a note, in the log's folder.
+pub(super) const WITNESSED_FILE: &str = "witnessed.json";
 
 /// One opened commitment: a line of the openings.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

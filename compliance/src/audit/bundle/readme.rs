@@ -40,6 +40,8 @@ says by name what does not fit. The second decides every decision again, from it
 - `proofs/<index>.tlog-proof` proves one entry by itself (c2sp.org/tlog-proof). The leaf is SHA-256 of 0x00 and the entry's bytes.
 - `log/seen.json` holds checkpoints of this log that storage nodes and witnesses hold: pairs of who and what. A log that was
   forked or cut is not consistent with them.
+- `log/witnessed.json`: pairs of a witness's key and the checkpoint that it cosigned (c2sp.org/tlog-cosignature). Compare the keys with
+  what the witnesses' owners say.
 - `inputs.jsonl`: one question per line. The first word is the BLAKE3 of the JSON that follows the space, and is what an entry's
   `decision.inputs` names.
 - `packs/<hash>/`: the rules that decided (Cedar), their facts, scenarios and sources. The folder's name is BLAKE3 over the four

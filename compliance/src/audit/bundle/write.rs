@@ -14,7 +14,7 @@ use super::leaf::Leaf;
 use super::manifest::{BUNDLE_FORMAT, FileNote, Manifest, files_of};
 use super::{
     DATABASES_FILE, INPUTS_FILE, LOG_FOLDER, MANIFEST_FILE, OPENINGS_FILE, Opened, PACKS_FOLDER, PROOFS_FOLDER,
-    SEEN_FILE, readme,
+    SEEN_FILE, WITNESSED_FILE, readme,
 };
 use crate::audit::examine::{CHECKPOINT_FILE, LogFault, read_checkpoint};
 use crate::audit::export::{ExportError, export};
@@ -45,6 +45,8 @@ pub struct BundleRequest<'a> {
     pub made: UnixMillis,
     /// Checkpoints of the log that others hold.
     pub seen: Vec<SeenCheckpoint>,
+    /// What witnesses cosigned: their keys, and the notes.
+    pub witnessed: Vec<(String, String)>,
     /// The location databases in use now.
     pub databases: Vec<LocationSource>,
     /// The files of a pack by their hash, where the gateway kept them.
@@ -115,6 +117,7 @@ pub fn write_bundle(log: &AuditLog, to: &Path, request: &BundleRequest<'_>) -> R
     let seen: Vec<(&str, String)> =
         request.seen.iter().map(|seen| (seen.by.as_str(), seen.checkpoint.to_string())).collect();
     write_json(&copy.join(SEEN_FILE), &seen)?;
+    write_json(&copy.join(WITNESSED_FILE), &request.witnessed)?;
     write_databases(to, &referred.databases, &request.databases)?;
     if request.open {
         write_openings(log, to, &referred.commitments)?;

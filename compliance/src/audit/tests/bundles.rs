@@ -121,6 +121,7 @@ fn wanted<'a>(entries: std::ops::Range<u64>, packs: &'a dyn Fn(&str) -> Option<P
         open: false,
         made: NOW,
         seen: Vec::new(),
+        witnessed: Vec::new(),
         databases: Vec::new(),
         packs,
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use domicile_compliance::audit::{AuditLog, IntentDraft, LogConfig};
-use domicile_compliance::{Circumstances, Grounds, Lawbook, Permit};
+use domicile_compliance::{Circumstances, Grounds, Lawbook, Permit, Question};
 use domicile_types::{
     Budget, Classification, Commitment, DataId, EvidenceGrade, IdentityKey, NodeId, OperationKind, OutcomeStatus,
     PackId, Place, RequestId, Subject, SubjectFacts, UnixMillis,
@@ -89,7 +89,7 @@ async fn write(log: Arc<AuditLog>, permit: Arc<Permit>, writer: u64, intents: u6
 }
 
 /// What a gateway states of a GetObject.
-fn draft(place: Place, writer: u64, number: u64) -> IntentDraft {
+pub(crate) fn draft(place: Place, writer: u64, number: u64) -> IntentDraft {
     let commitment = |what: u8| {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[what]).update(&writer.to_le_bytes()).update(&number.to_le_bytes());
@@ -120,26 +120,31 @@ fn draft(place: Place, writer: u64, number: u64) -> IntentDraft {
 fn permit(policies: &Path) -> Result<Permit> {
     let failed = || format!("{} cannot be used: run at the workspace's root, or give --policies", policies.display());
     let lawbook = Lawbook::load(policies).with_context(failed)?;
+    let question = question(UnixMillis::from(today()))?;
+    lawbook.decide(&question).permit.context("the pack cn-data-export does not allow a GetObject within China")
+}
+
+/// A GetObject within China.
+pub(crate) fn question(now: UnixMillis) -> Result<Question> {
     let facts = |subject| -> Result<SubjectFacts> {
         Ok(SubjectFacts { subject, places: vec![Place::parse("CN")?], evidence: EvidenceGrade::Observed, party: None })
     };
     let nodes: Vec<SubjectFacts> =
         (1..=8).map(|seed| facts(Subject::Node(NodeId::from_public_key([seed; 32])))).collect::<Result<_>>()?;
-    let question = Circumstances {
+    Ok(Circumstances {
         packs: &[PackId::parse("cn-data-export")?],
         classification: &Classification::default(),
         gateway: &facts(Subject::Gateway(identity().id()))?,
         requester: Some(&facts(Subject::Requester)?),
         nodes: &nodes,
-        now: UnixMillis::from(today()),
+        now,
         located_warnings: &[],
         grounds: Grounds::NONE,
     }
-    .question(OperationKind::GetObject);
-    lawbook.decide(&question).permit.context("the pack cn-data-export does not allow a GetObject within China")
+    .question(OperationKind::GetObject))
 }
 
-fn identity() -> IdentityKey {
+pub(crate) fn identity() -> IdentityKey {
     IdentityKey::from_seed(&[5; 32])
 }
 

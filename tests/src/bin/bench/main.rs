@@ -5,6 +5,7 @@
 //!
 //! *Out of scope*: judging. Every figure says what it is, ratios are taken within one run, and nothing fails for being slow.
 
+mod bundle;
 mod chunker;
 mod client;
 mod decisions;
@@ -56,6 +57,9 @@ struct Options {
     /// Entries of the log that registers are asked about. Unset: 200,000, or ten million with `--full` (8 GiB of disk meanwhile).
     #[arg(long, value_name = "ENTRIES")]
     register_entries: Option<u64>,
+    /// Entries of the evidence bundle that is verified. Unset: 200,000, or a million with `--full`.
+    #[arg(long, value_name = "ENTRIES")]
+    bundle_entries: Option<u64>,
     /// Where the measured fleet and log keep their data: on the disk that is to be measured. Emptied before and after.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     data_dir: PathBuf,
@@ -85,6 +89,8 @@ enum Command {
 /// What can be measured by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Section {
+    /// An evidence bundle made, verified and replayed.
+    Bundle,
     /// Encoding and decoding against their parts.
     Chunker,
     /// Decisions by 1, 5 and 20 packs.
@@ -114,6 +120,7 @@ struct Effort {
     small_files: u32,
     listing_keys: u64,
     register_entries: u64,
+    bundle_entries: u64,
 }
 
 fn main() -> ExitCode {
@@ -146,6 +153,9 @@ fn measure(options: &Options) -> Result<()> {
     }
     if wants(Section::Intents) {
         report.add(intents::run(&folder.join("log"), &options.policies, effort)?);
+    }
+    if wants(Section::Bundle) {
+        report.add(bundle::run(&folder.join("bundle"), &options.policies, effort.bundle_entries)?);
     }
     if wants(Section::Listing) {
         report.add(listing::run(&folder.join("listing"), effort)?);
@@ -193,8 +203,12 @@ impl Options {
         let entries = self.register_entries.unwrap_or(if self.full { 10_000_000 } else { 200_000 });
         if !(10_000..=100_000_000).contains(&entries) {
             bail!("--register-entries is {entries}: take 10,000 to 100,000,000");
+        let bundle_entries = self.bundle_entries.unwrap_or(if self.full { 1_000_000 } else { 200_000 });
+        if !(1_000..=100_000_000).contains(&bundle_entries) {
+            bail!("--bundle-entries is {bundle_entries}: take 1,000 to 100,000,000");
         }
         Ok(Effort {
+            bundle_entries,
             times: if self.full { 4 } else { 1 },
             upload_bytes: stopwatch::whole(gib * 1_073_741_824.0),
             small_files: self.small_files,

@@ -50,14 +50,7 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{dir} is in use by another process: stop that gateway first")]
     InUse {
-        /// Bytes of the write-ahead log that are used, and how many may be: what the committer goes by.
-    #[must_use]
-    pub fn space(&self) -> (u64, u64) {
-        let end = self.core.head.get().end;
-        (end.segment.saturating_mul(self.core.segment_bytes).saturating_add(end.offset), self.core.log_bytes_max)
-    }
-
-    /// The log's directory.
+        /// The log's directory.
         dir: PathBuf,
     },
     /// The directory holds another log.
@@ -389,6 +382,13 @@ impl AuditLog {
     #[must_use]
     pub fn verifier(&self) -> &VerifierKey {
         &self.core.verifier
+    }
+
+    /// Bytes of the write-ahead log that are used, and how many may be: what the committer goes by.
+    #[must_use]
+    pub fn space(&self) -> (u64, u64) {
+        let end = self.core.head.get().end;
+        (end.segment.saturating_mul(self.core.segment_bytes).saturating_add(end.offset), self.core.log_bytes_max)
     }
 
     /// The log's directory.

@@ -9,8 +9,7 @@ use domicile_types::RequestId;
 use serde::{Deserialize, Serialize};
 
 use capacity::Capacity;
-pub use witnessing::WitnessView;
-pub(crate) use witnessing::Witnesses;
+pub(crate) use witnessing::{WitnessView, Witnesses};
 
 use crate::objects::Gateway;
 
@@ -19,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How the log stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct LogState {
+pub(crate) struct LogState {
     /// Entries.
     pub entries: u64,
     /// Bytes that the write-ahead log takes.

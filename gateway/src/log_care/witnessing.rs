@@ -31,7 +31,7 @@ struct Known {
 
 /// Where one witness stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct WitnessView {
+pub(crate) struct WitnessView {
     /// Its name.
     pub name: String,
     /// Its key, as it was configured.

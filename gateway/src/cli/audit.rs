@@ -131,7 +131,9 @@ pub(super) async fn run(command: AuditCommand, args: &AdminArgs) -> anyhow::Resu
         AuditCommand::Bundle { from, to, bucket, open, out } => {
             proof::bundle(&[("from", from), ("to", to), ("bucket", bucket)], open, &out, args).await
         }
-        AuditCommand::Replay { bundle: Some(bundle), key, .. } => proof::replay_copy(&bundle, key.as_deref(), args).await,
+        AuditCommand::Replay { bundle: Some(bundle), key, .. } => {
+            proof::replay_copy(&bundle, key.as_deref(), args).await
+        }
         AuditCommand::Replay { bundle: None, from, to, .. } => proof::replay_live(from, to, args).await,
         AuditCommand::State => proof::state(args).await,
         AuditCommand::Erase(erase) => proof::erase(erase, args).await,

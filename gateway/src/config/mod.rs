@@ -5,8 +5,8 @@
 
 mod raw;
 mod repair;
-mod standing;
 mod siem;
+mod standing;
 mod webhook;
 mod witness;
 
@@ -22,8 +22,8 @@ use ipnet::IpNet;
 
 pub use raw::{RawConfig, RawCredential, RawListen, RawNode, RawPlaceOverride, RawRegion, RawToken};
 pub use repair::RepairSettings;
-pub use standing::StandingSettings;
 pub use siem::{RawSiem, Siem, Told};
+pub use standing::StandingSettings;
 pub use webhook::{RawWebhook, Webhook};
 pub use witness::{RawWitness, Witness, WitnessSettings};
 

@@ -33,8 +33,8 @@ use crate::catalog::{JudgingEpoch, PageAt};
 
 pub use databases::ReloadError;
 pub(crate) use databases::follow_databases;
-pub(crate) use kept::kept_pack;
 pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
+pub(crate) use kept::kept_pack;
 pub(crate) use packs::open_packs;
 pub use publish::{PackUpload, PublishError, Published};
 

@@ -203,6 +203,7 @@ impl Options {
         let entries = self.register_entries.unwrap_or(if self.full { 10_000_000 } else { 200_000 });
         if !(10_000..=100_000_000).contains(&entries) {
             bail!("--register-entries is {entries}: take 10,000 to 100,000,000");
+        }
         let bundle_entries = self.bundle_entries.unwrap_or(if self.full { 1_000_000 } else { 200_000 });
         if !(1_000..=100_000_000).contains(&bundle_entries) {
             bail!("--bundle-entries is {bundle_entries}: take 1,000 to 100,000,000");

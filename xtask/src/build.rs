@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::say;
 
+/// The program that makes PDFs of reports.
+pub(crate) const RENDERER: &str = "domicile-render";
+
 /// The checkout that this is run for.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
@@ -29,9 +32,20 @@ impl Workspace {
         Ok(Self { root, target, cargo })
     }
 
-    /// `cargo <command>` over the whole workspace, in the one profile that everything shares.
+    /// `cargo <command>` over everything but the renderer of reports, in the one profile that everything shares.
     pub(crate) fn cargo(&self, command: &str) -> Command {
-        self.plain_cargo(&[command, "--workspace", "--release", "--ignore-rust-version", "--locked"])
+        self.cargo_over(command, &["--workspace", "--exclude", RENDERER])
+    }
+
+    /// The same over the renderer alone: its hundreds of crates would else decide the features of ours.
+    pub(crate) fn cargo_renderer(&self, command: &str) -> Command {
+        self.cargo_over(command, &["--package", RENDERER])
+    }
+
+    fn cargo_over(&self, command: &str, packages: &[&str]) -> Command {
+        let mut cargo = self.plain_cargo(&[command]);
+        cargo.args(packages).args(["--release", "--ignore-rust-version", "--locked"]);
+        cargo
     }
 
     /// `cargo` with just these arguments.
@@ -47,8 +61,9 @@ impl Workspace {
         cargo
     }
 
-    /// Builds these programs.
+    /// Builds these programs, and the renderer of reports.
     pub(crate) fn build(&self, binaries: &[&str]) -> Result<()> {
+        run(&mut self.cargo_renderer("build"))?;
         let mut build = self.cargo("build");
         build.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
         run(&mut build)

@@ -3,9 +3,9 @@
 //! In scope: finding out what the machine lacks, installing it or saying what to install, and calling cargo so
 //! that demo, tests and bench share every compiled dependency. Out of scope: what is being built.
 //!
-//! Why every call of cargo looks the same (`--workspace --release --ignore-rust-version --locked`): cargo resolves features for the
-//! packages it is asked for, so `-p one` and `--workspace` may compile the same dependency twice, and ours take
-//! a quarter of an hour. No serde or clap here: this program is built before anything else can be.
+//! Why every call of cargo looks the same (`--workspace --release --ignore-rust-version --locked`, and the renderer apart): cargo
+//! resolves features for the packages it is asked for, so `-p one` and `--workspace` may compile the same dependency twice, and
+//! ours take a quarter of an hour. No serde or clap here: this program is built before anything else can be.
 
 mod build;
 mod machine;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::Workspace;
+use crate::build::{RENDERER, Workspace};
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -86,7 +86,7 @@ fn demo(arguments: &[OsString]) -> Result<()> {
     } else {
         None
     };
-    workspace.build(&["domicile", "domicile-render"])?;
+    workspace.build(&["domicile"])?;
     let mut command = workspace.binary("domicile");
     command.arg("demo");
     if !has("--data-dir") {
@@ -110,8 +110,9 @@ fn test(arguments: &[OsString]) -> Result<()> {
     let python = python::provide(&workspace)?;
     format_check(&workspace)?;
     // The end-to-end tests run the program that ships, so it has to be there and new.
-    workspace.build(&["domicile", "domicile-render"])?;
-    let (binary, renderer) = (workspace.binary_path("domicile"), workspace.binary_path("domicile-render"));
+    workspace.build(&["domicile"])?;
+    let (binary, renderer) = (workspace.binary_path("domicile"), workspace.binary_path(RENDERER));
+    build::run(workspace.cargo_renderer("test").args(arguments))?;
     let mut command = workspace.cargo("test");
     // Cargo's own closing lines are the last of the output; nothing may follow them.
     command.arg("--no-fail-fast").args(arguments).env(python::VARIABLE, python).env("DOMICILE_BIN", binary);
@@ -164,10 +165,10 @@ fn format_check(workspace: &Workspace) -> Result<()> {
 fn bench(arguments: &[OsString]) -> Result<()> {
     let workspace = Workspace::find()?;
     machine::provide(&machine::BUILD)?;
-    workspace.build(&["domicile", "domicile-bench", "domicile-render"])?;
+    workspace.build(&["domicile", "domicile-bench"])?;
     let mut command = workspace.binary("domicile-bench");
     command.args(arguments).env("DOMICILE_BIN", workspace.binary_path("domicile"));
-    command.env("DOMICILE_RENDER", workspace.binary_path("domicile-render"));
+    command.env("DOMICILE_RENDER", workspace.binary_path(RENDERER));
     workspace.become_command(&mut command)
 }
 

@@ -93,6 +93,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(fleet::watch(Arc::clone(&gateway.warden))),
         tokio::spawn(judging::facts::run(gateway.clone())),
         tokio::spawn(judging::rescan::run(gateway.clone())),
+        tokio::spawn(judging::proposals::run(gateway.clone())),
         tokio::spawn(reconcile::run(gateway.clone())),
         tokio::spawn(registers::run(Arc::clone(&gateway.registers))),
         tokio::spawn(log_care::run_witnesses(gateway.clone())),

@@ -8,6 +8,7 @@ use domicile_compliance::audit::{self, Opening, StoredEntry};
 use domicile_types::{Commitment, Entry, Intent, OperationKind, RequestId};
 use tokio_stream::StreamExt;
 
+use super::auth::Bearer;
 use super::route::{Duty, Route};
 use super::seen::seen_by_nodes;
 use super::views::{EntryDetail, EntryPage, EntryView, Verified};
@@ -71,11 +72,18 @@ pub(super) struct ListQuery {
 
 /// `GET /v1/audit/entries?from=N&limit=N&kind=denied&operation=get-object&exports=true&bucket=B&request=ID`
 pub(super) async fn list(
+    bearer: Bearer,
     gateway: web::Data<Gateway>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, AdminError> {
-    let page = web::block(move || page(&gateway, &query)).await;
-    Ok(HttpResponse::Ok().json(page.map_err(AdminError::internal)??))
+    let opens = query.bucket.is_some();
+    let looked = gateway.clone();
+    let page = web::block(move || page(&looked, &query)).await.map_err(AdminError::internal)??;
+    if opens {
+        // Which entries are about a bucket is told by opening their commitments.
+        gateway.note_view(bearer.caller(), "audit/entries", page.entries.len()).await?;
+    }
+    Ok(HttpResponse::Ok().json(page))
 }
 
 fn page(gateway: &Gateway, query: &ListQuery) -> Result<EntryPage, AdminError> {
@@ -141,9 +149,17 @@ pub(super) struct ReconcileQuery {
 }
 
 /// `GET /v1/audit/entries/{index}`
-pub(super) async fn show(gateway: web::Data<Gateway>, index: web::Path<u64>) -> Result<HttpResponse, AdminError> {
-    let detail = web::block(move || detail(&gateway, *index)).await;
-    Ok(HttpResponse::Ok().json(detail.map_err(AdminError::internal)??))
+pub(super) async fn show(
+    bearer: Bearer,
+    gateway: web::Data<Gateway>,
+    index: web::Path<u64>,
+) -> Result<HttpResponse, AdminError> {
+    let looked = gateway.clone();
+    let detail = web::block(move || detail(&looked, *index)).await.map_err(AdminError::internal)??;
+    if !detail.opened.is_empty() {
+        gateway.note_view(bearer.caller(), "audit/entry", 1).await?;
+    }
+    Ok(HttpResponse::Ok().json(detail))
 }
 
 fn detail(gateway: &Gateway, index: u64) -> Result<EntryDetail, AdminError> {

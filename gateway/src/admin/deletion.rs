@@ -66,6 +66,7 @@ pub(super) async fn find(
     let owner = owner.ok_or_else(|| AdminError::NotFound("nothing of that name was deleted".to_owned()))?;
     bearer.may_see(&owner)?;
     let certificates = gateway.certificates(&bearer.caller_for(&owner), &bucket, &key).await?;
+    gateway.note_view(bearer.caller(), "deletions", certificates.len()).await?;
     let views = certificates.into_iter().map(|certificate| CertificateView {
         data: certificate.data,
         version: certificate.record.version.clone(),

@@ -120,6 +120,7 @@ pub(super) async fn users(bearer: Bearer, gateway: web::Data<Gateway>) -> Answer
     let shown = table.users.values().map(|known| &known.user);
     let mut views: Vec<UserView> = shown.filter(|user| of.is_none_or(|of| user.tenant == *of)).map(user_view).collect();
     views.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
+    gateway.note_view(bearer.caller(), "users", views.len()).await?;
     Ok(HttpResponse::Ok().json(views))
 }
 
@@ -161,6 +162,7 @@ pub(super) async fn keys(bearer: Bearer, gateway: web::Data<Gateway>) -> Answer 
     let shown = table.keys.values().filter(|key| of.is_none_or(|of| key.tenant == *of));
     let mut views: Vec<KeyView> = shown.map(|key| key_view(key, None)).collect();
     views.sort_by(|a, b| (&a.tenant, &a.user, &a.access_key).cmp(&(&b.tenant, &b.user, &b.access_key)));
+    gateway.note_view(bearer.caller(), "keys", views.len()).await?;
     Ok(HttpResponse::Ok().json(views))
 }
 

@@ -29,6 +29,7 @@ mod openapi;
 mod placement;
 mod policy;
 pub(crate) mod proof;
+pub(crate) mod proposals;
 pub(crate) mod registers;
 pub(crate) mod repair;
 pub(crate) mod reports;
@@ -43,6 +44,8 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, ResponseError, web};
 
 pub(crate) use openapi::document as openapi;
+#[cfg(test)]
+pub(crate) use policy::explained;
 pub(crate) use policy::tests as tests_of;
 pub use standing::StandingView;
 
@@ -66,6 +69,8 @@ pub(crate) enum AdminError {
     Unauthenticated,
     #[error("this token's role does not allow that; it takes one of: {needed}")]
     Forbidden { needed: &'static str },
+    #[error("{0}")]
+    NotYours(String),
     #[error("this token is of role {role}, and that takes one of: {needed} (the attempt is log index {log_index})")]
     WrongRole { role: crate::config::Role, needed: String, log_index: u64 },
     #[error("{0}")]
@@ -115,7 +120,7 @@ impl ResponseError for AdminError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden { .. } | Self::WrongRole { .. } => StatusCode::FORBIDDEN,
+            Self::Forbidden { .. } | Self::NotYours(_) | Self::WrongRole { .. } => StatusCode::FORBIDDEN,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,

@@ -48,6 +48,7 @@ pub(super) async fn find(
     let owner = gateway.bucket_owner(&bucket).await?;
     bearer.may_see(&owner)?;
     let placed = gateway.placement(&bearer.caller_for(&owner), &bucket, &key).await?;
+    gateway.note_view(bearer.caller(), "where", placed.shards.len()).await?;
     let standings: BTreeMap<NodeId, NodeStanding> =
         gateway.directory.standings().into_iter().map(|standing| (standing.enrolled.id, standing)).collect();
     let mut profiles: Vec<CodeProfile> = placed.profiles.clone();

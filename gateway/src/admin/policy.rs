@@ -9,7 +9,9 @@ use super::auth::Bearer;
 use super::route::{Duty, Route};
 use super::views::{ExplainRequest, Explained, PackTest, PackView};
 use crate::config::Role;
-use crate::judging::{Impact, ImpactError, PackUpload, PublishError, Published, SuppositionSent};
+use crate::judging::{
+    Impact, ImpactError, PackUpload, PastImpact, PastSupposed, PublishError, Published, SuppositionSent,
+};
 use crate::objects::Gateway;
 
 /// Everybody may know the law.
@@ -24,10 +26,8 @@ const ROLES: &[Role] = &[
 ];
 /// Who may be told what lies where.
 const SIMULATORS: &[Role] = &[Role::Officer, Role::Approver, Role::Operator, Role::Auditor];
-/// Who may put law in force.
-const CHANGERS: &[Role] = &[Role::Officer];
 /// The longest pack that is taken, in JSON: its four files have 1 MiB at most each.
-const PACK_BYTES_MAX: usize = 8 << 20;
+pub(super) const PACK_BYTES_MAX: usize = 8 << 20;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -50,13 +50,19 @@ pub(super) fn routes() -> Vec<Route> {
             .takes::<SuppositionSent>()
             .up_to(PACK_BYTES_MAX)
             .answers::<Impact>(),
+        Route::post("/v1/policies/past", past)
+            .roles(Duty::Reads, SIMULATORS)
+            .summary("What would have been decided in a time gone by, if packs had been others: every decision, decided again.")
+            .takes::<PastSupposed>()
+            .up_to(PACK_BYTES_MAX)
+            .answers::<PastImpact>(),
         Route::post("/v1/policies/reload", reload)
-            .roles(Duty::SetsUp, CHANGERS)
-            .summary("Puts the gateway's folder of packs in force.")
+            .roles(Duty::SetsUp, &[])
+            .summary("Puts the gateway's folder of packs in force, where the installation has no approvers.")
             .answers::<Published>(),
         Route::put("/v1/policies/{pack}", publish)
-            .roles(Duty::SetsUp, CHANGERS)
-            .summary("Puts a version of a pack in force, or says why it stays as it was.")
+            .roles(Duty::SetsUp, &[])
+            .summary("Puts a version of a pack in force at once, where the installation has no approvers.")
             .takes::<PackUpload>()
             .up_to(PACK_BYTES_MAX)
             .answers::<Published>(),
@@ -91,12 +97,14 @@ pub(super) async fn publish(
     upload: web::Json<PackUpload>,
 ) -> Result<HttpResponse, AdminError> {
     let id = PackId::parse(&pack).map_err(|error| AdminError::BadRequest(error.to_string()))?;
+    gateway.one_person_may_change_packs()?;
     let files = upload.into_inner().into_files(&id);
     Ok(HttpResponse::Ok().json(gateway.publish_pack(bearer.caller(), id, files).await?))
 }
 
 /// `POST /v1/policies/reload`: puts the gateway's folder of packs in force.
 pub(super) async fn reload(bearer: Bearer, gateway: web::Data<Gateway>) -> Result<HttpResponse, AdminError> {
+    gateway.one_person_may_change_packs()?;
     Ok(HttpResponse::Ok().json(gateway.reload_packs(bearer.caller()).await?))
 }
 
@@ -106,6 +114,21 @@ pub(super) async fn simulate(
     supposed: web::Json<SuppositionSent>,
 ) -> Result<HttpResponse, AdminError> {
     Ok(HttpResponse::Ok().json(gateway.impact(supposed.into_inner().into()).await?))
+}
+
+/// `POST /v1/policies/past`
+pub(super) async fn past(
+    gateway: web::Data<Gateway>,
+    supposed: web::Json<PastSupposed>,
+) -> Result<HttpResponse, AdminError> {
+    let supposed = supposed.into_inner();
+    if supposed.packs.is_empty() {
+        return Err(AdminError::BadRequest("name at least one pack that would have judged".to_owned()));
+    }
+    if supposed.from >= supposed.to {
+        return Err(AdminError::BadRequest("the time ends before it begins: from is inclusive, to is not".to_owned()));
+    }
+    Ok(HttpResponse::Ok().json(gateway.past_impact(supposed).await?))
 }
 
 impl From<ImpactError> for AdminError {
@@ -122,6 +145,7 @@ impl From<PublishError> for AdminError {
         let told = super::with_causes(&error);
         match error {
             error if error.is_refusal() => Self::BadRequest(told),
+            PublishError::NotKept { .. } => Self::NotFound(told),
             PublishError::Log(_) | PublishError::ShuttingDown => Self::Unavailable(told),
             _ => Self::Internal(told),
         }
@@ -154,9 +178,20 @@ pub(super) async fn explain(
     gateway: web::Data<Gateway>,
     asked: web::Json<ExplainRequest>,
 ) -> Result<HttpResponse, AdminError> {
+    Ok(HttpResponse::Ok().json(explained(&gateway, &asked).await?))
+}
+
+/// What the law says, as it was known at one time, of another.
+pub(crate) async fn explained(gateway: &Gateway, asked: &ExplainRequest) -> Result<Explained, AdminError> {
     let region = gateway.config.region(&asked.region).ok_or_else(|| {
         AdminError::NotFound(format!("no region {}; this gateway has: {}", asked.region, gateway.config.region_names()))
     })?;
+    let lawbook = match asked.as_known {
+        None => gateway.judging.lawbook(),
+        Some(known) => gateway.lawbook_as_known(known).await?.ok_or_else(|| {
+            AdminError::NotFound("no packs were in force then: this gateway ran for the first time later".to_owned())
+        })?,
+    };
     let requester = SubjectFacts {
         subject: Subject::Requester,
         places: vec![asked.from],
@@ -172,11 +207,11 @@ pub(super) async fn explain(
         gateway: &gateway.facts(),
         requester: Some(&requester),
         nodes: &nodes,
-        now: gateway.clock.now(),
+        now: asked.on.unwrap_or_else(|| gateway.clock.now()),
         located_warnings: &[],
         grounds: Grounds::NONE,
     }
     .question(asked.operation);
-    let explanation = gateway.judging.lawbook().explain(&question);
-    Ok(HttpResponse::Ok().json(Explained { decision: explanation.decision, findings: explanation.findings }))
+    let explanation = lawbook.explain(&question);
+    Ok(Explained { decision: explanation.decision, findings: explanation.findings })
 }

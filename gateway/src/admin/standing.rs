@@ -77,8 +77,13 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// `GET /v1/fleet/nodes/{node}/standing`
-pub(super) async fn show(gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
-    Ok(HttpResponse::Ok().json(view(&gateway, gateway.node_standing(&node)?)))
+pub(super) async fn show(bearer: Bearer, gateway: web::Data<Gateway>, node: web::Path<NodeId>) -> Answer {
+    let shown = view(&gateway, gateway.node_standing(&node)?);
+    // A document may name the person who vouches.
+    if !shown.documents.is_empty() {
+        gateway.note_view(bearer.caller(), "fleet/standing", shown.documents.len()).await?;
+    }
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 fn view(gateway: &Gateway, standing: NodeStanding) -> StandingView {

@@ -6,8 +6,8 @@ use actix_web::web;
 
 use super::route::Route;
 use super::{
-    AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, registers, repair, reports,
-    standing,
+    AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, proposals, registers,
+    repair, reports, standing,
 };
 
 /// Every row.
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
         policy::routes(),
         proof::routes(),
         registers::routes(),
+        proposals::routes(),
         repair::routes(),
         reports::routes(),
         standing::routes(),

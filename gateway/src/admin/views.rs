@@ -233,6 +233,14 @@ pub struct ExplainRequest {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub classes: Vec<domicile_types::DataClass>,
+    /// By the packs that were in force at this moment; absent: by those in force now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub as_known: Option<UnixMillis>,
+    /// On which day, as the law's own dates go (adequacy that ended, rules that begin); absent: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub on: Option<UnixMillis>,
 }
 
 /// What the law says to it.

@@ -150,6 +150,9 @@ pub enum CatalogError {
     /// A tenant that has users, keys, roles or buckets; a user that has keys.
     #[error("it is in use: remove its buckets, users, roles and keys first")]
     IdentityInUse,
+    /// A proposal of a pack stays as it is.
+    #[error(transparent)]
+    Proposal(super::ProposalFault),
     /// The store failed.
     #[error("the catalog could not be read or written")]
     Store(#[from] StoreError),

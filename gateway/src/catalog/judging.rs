@@ -4,9 +4,10 @@
 //! the transaction that commits, so a change either comes after the commit, and finds the object among those that it has to
 //! look at, or before it, and then the commit fails and all is judged again.
 
-use domicile_types::{PackId, PackVersion};
+use domicile_types::{PackId, PackVersion, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::proposal::remember_since;
 use super::{Catalog, CatalogError, Stamp, keys};
 use crate::state::{IfLost, Read, StoredRow, Tx};
 
@@ -51,6 +52,7 @@ impl Catalog {
             tx.put_row(keys::JUDGING_EPOCH.to_vec(), &EpochRow(next))?;
             if let Some(packs) = &packs {
                 tx.put_row(keys::PACKS_IN_FORCE.to_vec(), packs)?;
+                remember_since(tx, stamp.now, &packs.packs)?;
             }
             Ok(next)
         })
@@ -58,8 +60,12 @@ impl Catalog {
     }
 
     /// Remembers the packs of a first start, without a change.
-    pub async fn remember_packs(&self, packs: InForce) -> Result<(), CatalogError> {
-        self.write(IfLost::Repeat, move |tx| Ok(tx.put_row(keys::PACKS_IN_FORCE.to_vec(), &packs)?)).await
+    pub async fn remember_packs(&self, now: UnixMillis, packs: InForce) -> Result<(), CatalogError> {
+        self.write(IfLost::Repeat, move |tx| {
+            remember_since(tx, now, &packs.packs)?;
+            Ok(tx.put_row(keys::PACKS_IN_FORCE.to_vec(), &packs)?)
+        })
+        .await
     }
 }
 

@@ -35,6 +35,8 @@
 //! i time name                           idempotency (see `state`)
 //! je                                    how often that by which is judged has changed
 //! jl                                    packs in force
+//! jh time                               the packs that judged from then on
+//! jq time id                            proposal of a version of a pack
 //! ke                                    how often the fleet's records have changed
 //! kr kind id                            record of the fleet: entity, operator, enrolment, request, invitation
 //! ks node month                         sums of a node's month
@@ -79,6 +81,20 @@ pub(super) const IDENTITY_EPOCH: &[u8] = b"ae";
 
 /// How often that by which is judged has changed.
 pub(super) const JUDGING_EPOCH: &[u8] = b"je";
+
+/// Which packs judged when.
+pub(super) const PACKS_SINCE: &[u8] = b"jh";
+
+/// Proposals of packs.
+pub(super) const PROPOSALS: &[u8] = b"jq";
+
+pub(super) fn packs_since(time: UnixMillis) -> Vec<u8> {
+    row(b'j', &[b"h", &time.0.to_be_bytes()])
+}
+
+pub(super) fn proposal(proposed: UnixMillis, id: &str) -> Vec<u8> {
+    row(b'j', &[b"q", &proposed.0.to_be_bytes(), id.as_bytes()])
+}
 
 /// The packs in force.
 pub(super) const PACKS_IN_FORCE: &[u8] = b"jl";

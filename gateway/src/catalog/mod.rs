@@ -53,6 +53,7 @@ mod listing;
 mod mend;
 mod object;
 mod outbox;
+mod proposal;
 mod protection;
 mod put;
 mod read;
@@ -97,6 +98,7 @@ pub use object::{
     PartPage, Preconditions,
 };
 pub use outbox::{Message, Queued};
+pub use proposal::{PacksSince, Proposal, ProposalFault, ProposalState, ProposalVerdict};
 pub use protection::{Encryption, Lock, Protection, Retention, RetentionMode};
 pub use put::{NewBody, Pending, PutCommit, PutOutcome};
 pub use read::Span;

@@ -12,6 +12,7 @@ mod join;
 mod nodes;
 mod policy;
 mod proof;
+mod proposal;
 mod register;
 mod repair;
 mod report;

@@ -1,4 +1,4 @@
-//! `domicile policy list | test | publish | reload | simulate | explain`
+//! `domicile policy list | test | diff | propose | agree | publish | reload | simulate | explain` and what belongs to them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use domicile_compliance::pack::PackFiles;
 use domicile_compliance::{Lawbook, run_cases};
-use domicile_types::{DataClass, NodeId, OperationKind, PackId, PackVersion, Place, RegionName};
+use domicile_types::{DataClass, NodeId, OperationKind, PackId, PackVersion, Place, RegionName, UnixMillis};
 
 use super::client::Admin;
-use super::{AdminArgs, table};
+use super::{AdminArgs, proposal, table};
 use crate::admin::tests_of;
 use crate::admin::views::{ExplainRequest, Explained, PackTest, PackView};
 use crate::judging::{BucketImpact, Impact, NodeImpact, PackUpload, Published, SuppositionSent};
@@ -24,8 +24,52 @@ pub(super) enum PolicyCommand {
         #[arg(long)]
         policies: Option<PathBuf>,
     },
-    /// Puts a version of a pack in force while the gateway runs. The old one judges until the new one has loaded and its
-    /// scenarios came out as they say.
+    /// What one version of a pack changes of another: facts, dates, thresholds, rules, and scenarios that come out otherwise.
+    Diff {
+        /// The folder of the old version.
+        old: PathBuf,
+        /// The folder of the new one.
+        new: PathBuf,
+    },
+    /// Proposes a version of a pack. Another person has to agree; then it takes force on its day.
+    Propose {
+        /// The pack's folder: its name is the pack's.
+        folder: PathBuf,
+        /// From when on it is to judge: a day, a moment such as 2027-01-31T00:00:00Z, or now.
+        #[arg(long, value_parser = proposal::when, default_value = "now")]
+        effective: UnixMillis,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Proposed versions; with an id, one of them and what it would change.
+    Proposals {
+        /// Which.
+        id: Option<String>,
+    },
+    /// Agrees to a version that another person proposed.
+    Agree {
+        /// Which.
+        id: String,
+        /// What is said to it.
+        #[arg(long)]
+        answer: Option<String>,
+    },
+    /// Turns a proposed version down.
+    Reject {
+        /// Which.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        answer: String,
+    },
+    /// Takes one's own proposal back.
+    Withdraw {
+        /// Which.
+        id: String,
+    },
+    /// Puts a version of a pack in force at once, where the installation has no approvers. The old one judges until the new one
+    /// has loaded and its scenarios came out as they say.
     Publish {
         /// The pack's folder: its name is the pack's.
         folder: PathBuf,
@@ -37,8 +81,15 @@ pub(super) enum PolicyCommand {
         /// A node that would be elsewhere, as NODE=PLACE; several times for several.
         #[arg(long = "moved", value_parser = moved)]
         moved: Vec<(NodeId, Place)>,
+        /// What would have been decided between two moments instead: FROM and TO, days or moments.
+        #[arg(long, num_args = 2, value_names = ["FROM", "TO"], value_parser = proposal::when, conflicts_with = "moved")]
+        past: Vec<UnixMillis>,
+        /// The folder of a pack, as a flag.
+        #[arg(long = "pack", value_name = "DIR")]
+        packs: Vec<PathBuf>,
     },
-    /// Puts what the gateway's folder of packs holds now in force, instead of what was published.
+    /// Puts what the gateway's folder of packs holds now in force, instead of what was published. Refused where the installation
+    /// has approvers.
     Reload,
     /// What the law would say.
     Explain {
@@ -54,6 +105,15 @@ pub(super) enum PolicyCommand {
         /// With data of this class; several times for several.
         #[arg(long = "class")]
         classes: Vec<DataClass>,
+        /// By the packs that were in force at this moment; else by those in force now.
+        #[arg(long, value_parser = proposal::when, value_name = "TIME")]
+        as_known: Option<UnixMillis>,
+        /// On which day, as the law's own dates go; else today.
+        #[arg(long, value_parser = proposal::when, value_name = "DATE")]
+        on: Option<UnixMillis>,
+        /// Both: what was answered at this moment.
+        #[arg(long, value_parser = proposal::when, value_name = "TIME", conflicts_with_all = ["as_known", "on"])]
+        at: Option<UnixMillis>,
     },
 }
 
@@ -66,10 +126,28 @@ pub(super) async fn run(command: PolicyCommand, args: &AdminArgs) -> anyhow::Res
         PolicyCommand::List => list(args).await,
         PolicyCommand::Test { policies } => test(policies, args).await,
         PolicyCommand::Publish { folder } => publish(&folder, args).await,
-        PolicyCommand::Simulate { folders, moved } => simulate(&folders, moved, args).await,
+        PolicyCommand::Diff { old, new } => proposal::diff(&old, &new, args),
+        PolicyCommand::Propose { folder, effective, reason } => {
+            proposal::propose(&folder, effective, reason, args).await
+        }
+        PolicyCommand::Proposals { id } => proposal::list(id.as_deref(), args).await,
+        PolicyCommand::Agree { id, answer } => proposal::decide(&id, "agree", answer, args).await,
+        PolicyCommand::Reject { id, answer } => proposal::decide(&id, "reject", Some(answer), args).await,
+        PolicyCommand::Withdraw { id } => proposal::decide(&id, "withdraw", None, args).await,
+        PolicyCommand::Simulate { folders, moved, past, packs } => {
+            let folders = [folders, packs].concat();
+            match past.as_slice() {
+                [from, to] => proposal::past(*from, *to, &folders, args).await,
+                _ => simulate(&folders, moved, args).await,
+            }
+        }
         PolicyCommand::Reload => shown(&Admin::find(args)?.post("/v1/policies/reload", &()).await?, args),
-        PolicyCommand::Explain { region, operation, from, classes } => {
-            explain(ExplainRequest { region, operation, from, classes }, args).await
+        PolicyCommand::Explain { region, operation, from, classes, as_known, on, at } => {
+            // `now` is what is asked about anyway.
+            let stated = |time: Option<UnixMillis>| time.or(at).filter(|time| time.0 > 0);
+            let (as_known, on) = (stated(as_known), stated(on));
+            let request = ExplainRequest { region, operation, from, classes, as_known, on };
+            explain(request, args).await
         }
     }
 }
@@ -121,7 +199,7 @@ async fn publish(folder: &Path, args: &AdminArgs) -> anyhow::Result<()> {
 }
 
 /// The pack in a folder.
-fn read(folder: &Path) -> anyhow::Result<(PackId, PackUpload)> {
+pub(super) fn read(folder: &Path) -> anyhow::Result<(PackId, PackUpload)> {
     let folder = folder.canonicalize().with_context(|| format!("{} cannot be found", folder.display()))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let pack = PackId::parse(&name).with_context(|| format!("the folder {name} is not named as a pack is"))?;

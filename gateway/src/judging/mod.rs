@@ -10,13 +10,19 @@
 //! in between, the commit fails, the placement that exists is judged again by what is in force now, and either commits with
 //! that decision in the log, or is refused; see `objects/rejudge.rs`.
 
+mod bitemporal;
 mod databases;
 #[cfg(test)]
 mod databases_tests;
+mod diff;
 pub(crate) mod facts;
 mod impact;
 mod kept;
 mod packs;
+mod past;
+pub(crate) mod proposals;
+#[cfg(test)]
+mod proposals_tests;
 mod publish;
 pub(crate) mod rescan;
 mod survey;
@@ -33,9 +39,12 @@ use crate::catalog::{JudgingEpoch, PageAt};
 
 pub use databases::ReloadError;
 pub(crate) use databases::follow_databases;
+pub use diff::{CaseChange, FactChange, PackDiff, RuleChange, diff};
 pub use impact::{BucketImpact, Impact, ImpactError, NodeImpact, Supposition, SuppositionSent};
 pub(crate) use kept::kept_pack;
 pub(crate) use packs::open_packs;
+pub use past::{PastChange, PastImpact, PastSupposed};
+pub use proposals::{NewProposal, ProposalError, ProposalShown};
 pub use publish::{PackUpload, PublishError, Published};
 
 /// By what is judged at one moment.
@@ -52,6 +61,8 @@ pub struct Law {
 pub struct Judging {
     current: watch::Sender<Arc<Law>>,
     changing: Mutex<()>,
+    /// One decision about proposals at a time, so that the log and the rows tell the same.
+    proposing: Mutex<()>,
     /// Pages of which an incident tells already that they cannot be made lawful.
     told: parking_lot::Mutex<BTreeSet<PageAt>>,
 }
@@ -60,7 +71,12 @@ impl Judging {
     /// Begins with `law`.
     #[must_use]
     pub fn new(law: Law) -> Self {
-        Self { current: watch::Sender::new(Arc::new(law)), changing: Mutex::new(()), told: Default::default() }
+        Self {
+            current: watch::Sender::new(Arc::new(law)),
+            changing: Mutex::new(()),
+            proposing: Mutex::new(()),
+            told: Default::default(),
+        }
     }
 
     /// What is in force now.

@@ -88,6 +88,14 @@ pub enum PublishError {
     /// Its files cannot be kept.
     #[error("its files cannot be written down, and the old version stays in force")]
     Disk(#[source] std::io::Error),
+    /// A version that judged once is not among those that are kept.
+    #[error("the files of {pack} {hash}, which was in force then, are not kept any more")]
+    NotKept {
+        /// Which pack.
+        pack: PackId,
+        /// Of which version.
+        hash: String,
+    },
     /// The log takes no entry.
     #[error("the change cannot be logged, and the old version stays in force")]
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -170,7 +178,7 @@ impl Gateway {
         let stamp = Stamp { now: self.clock.now(), request: caller.request };
         let in_force = InForce { packs: packs.clone(), published };
         if !changed {
-            self.catalog.remember_packs(in_force).await?;
+            self.catalog.remember_packs(stamp.now, in_force).await?;
             return Ok(Published { epoch: law.epoch, changed, packs, log_index });
         }
         let epoch = match self.catalog.advance_judging(stamp, Some(in_force)).await {
@@ -198,12 +206,12 @@ impl Gateway {
 }
 
 /// Refuses a law whose scenarios do not hold.
-fn tested(lawbook: Lawbook) -> Result<Lawbook, PublishError> {
+pub(super) fn tested(lawbook: Lawbook) -> Result<Lawbook, PublishError> {
     let report = run_cases(&lawbook);
     if report.passed() { Ok(lawbook) } else { Err(PublishError::CasesFail { report }) }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
 ) -> Result<T, PublishError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| PublishError::ShuttingDown)?

@@ -7,6 +7,7 @@
 //! (the order of it all); they go out through `reader` (windows, budgets) and `fetch` (nodes, rebuilding).
 
 mod access;
+mod administer;
 pub mod answer;
 mod authorize;
 mod bucket;
@@ -41,7 +42,6 @@ mod parts;
 mod proofs;
 mod put;
 mod reader;
-mod refused;
 mod rejudge;
 #[cfg(test)]
 pub(crate) mod rejudge_tests;

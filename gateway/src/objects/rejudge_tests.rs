@@ -19,7 +19,7 @@ use crate::testing::{
     fleet::{Fleet, start_fleet},
 };
 
-const FACTS: &str = r#"
+pub(crate) const FACTS: &str = r#"
 title = "A pack for tests"
 as_of = "2026-11-22"
 home = "home"
@@ -38,7 +38,7 @@ members = [{ places = ["CN"] }]
 members = [{ places = ["SG"] }]
 "#;
 
-const AT_HOME: &str = r#"
+pub(crate) const AT_HOME: &str = r#"
 @id("at-home")
 @cite("Test Act s. 2")
 permit (principal, action, resource) when { context.place.within.home };
@@ -51,14 +51,14 @@ forbid (principal is Node, action in [Action::"Store", Action::"Repair"], resour
 when { context has party && context.party.incorporated.within.straits };
 "#;
 
-const NO_PLAINTEXT: &str = r#"
+pub(crate) const NO_PLAINTEXT: &str = r#"
 @id("no-plaintext")
 @cite("Test Act s. 4")
 forbid (principal is Gateway, action == Action::"Process", resource);
 "#;
 
 /// A scenario in which `rule` decides.
-fn case(rule: &str, subject: &str, action: &str, expect: &str) -> String {
+pub(crate) fn case(rule: &str, subject: &str, action: &str, expect: &str) -> String {
     format!(
         r#"
         [[case]]

@@ -119,7 +119,7 @@ def a_new_version_of_a_pack_evacuates_a_place(demo):
     for file, more in WITHOUT_IRELAND.items():
         (stricter / file).write_text((published / file).read_text() + more)
     since = demo.log_size("eu")
-    demo.domicile("policy", "publish", str(stricter), gateway="eu")
+    agreed(demo, stricter, "eu")
     try:
         places = lambda: {shard["place"] for key in keys for shard in demo.where(key, bucket, "eu")["shards"]}
         until(lambda: "IE" not in places(), "there are copies in Ireland")
@@ -128,7 +128,14 @@ def a_new_version_of_a_pack_evacuates_a_place(demo):
         moved = len(demo.entries(since, "--kind", "intent", "--operation", "repair", gateway="eu"))
         yield f"{irish} copies in Ireland before, none after, by {moved} repairs, each decided and logged; all read back whole"
     finally:
-        demo.domicile("policy", "publish", str(published), gateway="eu")
+        agreed(demo, published, "eu")
+
+
+def agreed(demo, folder, gateway):
+    """Has a version of a pack proposed by one person and agreed to by another."""
+    proposal = demo.json("policy", "propose", str(folder), gateway=gateway)["proposal"]
+    decided = demo.json("policy", "agree", proposal["id"], gateway=gateway, token="approver")
+    expect("what became of the proposal", "in-force", decided["state"])
 
 
 WITHOUT_IRELAND = {

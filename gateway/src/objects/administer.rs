@@ -1,6 +1,7 @@
-//! Requests to the admin API that a token's role does not allow: attempts, and logged as such.
+//! What every request to the admin API has in common: it is decided and logged before it is done, what a role does not allow is an
+//! attempt, and whoever is shown what the log hides is noted.
 
-use domicile_compliance::audit::CommitmentDomain;
+use domicile_compliance::audit::{CommitmentDomain, Event, LoggedIntent};
 use domicile_compliance::{Circumstances, Grounds};
 use domicile_types::{
     Classification, Decision, EvidenceGrade, OperationKind, PackId, RuleRef, Salt, Subject, SubjectFacts, Verdict,
@@ -15,8 +16,7 @@ use super::request::Caller;
 impl Gateway {
     /// Logs that somebody asked for `what` (method and path) with a token of a role that may not. Returns the entry's index.
     pub(crate) async fn refuse_role(&self, caller: &Caller, what: &str, needed: &str) -> Result<u64, Error> {
-        let region = self.config.region(&self.config.default_region);
-        let packs: &[PackId] = region.map(|region| region.packs.as_slice()).unwrap_or_default();
+        let packs = self.home_packs();
         let classification = Classification::default();
         let located = self.locate(caller);
         let requester = SubjectFacts {
@@ -59,6 +59,34 @@ impl Gateway {
         let logged = self.log.denied(matter.operation, &decision, draft).await.map_err(log_unavailable)?;
         tracing::info!(request_id = %caller.request, log_index = logged.index, what, "a token's role does not allow that");
         Ok(logged.index)
+    }
+
+    /// Decides and logs that somebody changes `subject` by the admin API. The packs are those of the default region: what is
+    /// administered is of no bucket, and this gateway keeps it where it keeps that region's data.
+    pub(crate) async fn administer_begin(&self, caller: &Caller, subject: &str) -> Result<LoggedIntent, Error> {
+        let classification = Classification::default();
+        let matter = Matter {
+            operation: OperationKind::Administer,
+            packs: self.home_packs(),
+            classification: &classification,
+            bucket: None,
+            key: Some(subject),
+            nodes: Vec::new(),
+        };
+        self.authorize(caller, &matter).await
+    }
+
+    fn home_packs(&self) -> &[PackId] {
+        let region = self.config.region(&self.config.default_region);
+        region.map(|region| region.packs.as_slice()).unwrap_or_default()
+    }
+
+    /// Notes that somebody is shown what commitments hide, or names: before it is shown. An error refuses the view.
+    pub(crate) async fn note_view(&self, caller: &Caller, what: &str, rows: usize) -> Result<(), Error> {
+        let by = self.actor_commitment(caller)?;
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        let event = Event::Viewed { what: what.to_owned(), rows, by };
+        self.log.note(caller.request, event).await.map(drop).map_err(log_unavailable)
     }
 
     /// A name as the log keeps it: who did something.

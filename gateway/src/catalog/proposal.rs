@@ -240,7 +240,7 @@ fn find(read: &mut impl Read, id: &str) -> Result<Proposal, CatalogError> {
 
 fn all(read: &mut impl Read) -> Result<Vec<Proposal>, CatalogError> {
     let rows = read.scan(&KeyRange::prefix(keys::PROPOSALS), LISTED_MAX, Order::Descending)?;
-    rows.iter().map(|row| Ok(decode(&row.row.value)?)).collect()
+    rows.iter().map(|row| decode(&row.row.value).map_err(CatalogError::from)).collect()
 }
 
 impl From<ProposalFault> for CatalogError {

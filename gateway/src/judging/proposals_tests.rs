@@ -168,6 +168,7 @@ async fn a_decision_of_adequacy_that_ended_is_answered_by_the_day_that_is_asked_
     let folder = tempfile::tempdir().unwrap();
     let running = testing::gateway(folder.path(), "").await;
     let gateway = &running.gateway;
+    publish(gateway, pack("one", &[])).await;
     let before = gateway.clock.now();
     while gateway.clock.now() <= before {
         tokio::task::yield_now().await;

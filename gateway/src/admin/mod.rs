@@ -67,7 +67,7 @@ pub fn serve(gateway: Gateway) -> std::io::Result<Server> {
 pub(crate) enum AdminError {
     #[error("no token, or not one of this gateway's: send Authorization: Bearer <token>")]
     Unauthenticated,
-    #[error("this token's role does not allow that; it takes one of: {needed}")]
+    #[error("this token does not allow that; it takes: {needed}")]
     Forbidden { needed: &'static str },
     #[error("{0}")]
     NotYours(String),

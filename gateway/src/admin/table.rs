@@ -67,7 +67,9 @@ mod tests {
         let mut duties: BTreeMap<&'static str, BTreeSet<Duty>> = BTreeMap::new();
         for route in routes() {
             if let Who::Roles(roles) = &route.who {
-                roles.iter().for_each(|role| drop(duties.entry(role.name()).or_default().insert(route.duty)));
+                for role in roles {
+                    duties.entry(role.name()).or_default().insert(route.duty);
+                }
             }
         }
         duties

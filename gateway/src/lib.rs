@@ -10,6 +10,7 @@
 pub mod access_log;
 pub mod accounts;
 pub mod admin;
+pub mod approvals;
 pub mod catalog;
 mod challenge;
 pub mod cli;

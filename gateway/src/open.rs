@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::access_log::{self, AccessLogs};
 use crate::accounts::{Accounts, Seals};
+use crate::approvals::Board;
 use crate::catalog::{Catalog, CatalogConfig, Stamp};
 use crate::challenge;
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::judging::{self, Judging, follow_databases, open_packs};
 use crate::keys::{self, Keyring};
 use crate::log_care;
 use crate::notify::{self, Hooks};
-use crate::objects::{Gateway, Parts, follow_identities, write_accounts};
+use crate::objects::{Gateway, Parts, follow_approvals, follow_identities, write_accounts};
 use crate::reconcile::{self, Reconciliation};
 use crate::registers::{self, Registers};
 use crate::repair;
@@ -116,6 +117,7 @@ pub async fn open(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(notify::run_siems(gateway.clone())),
         tokio::spawn(access_log::run(gateway.clone())),
         tokio::spawn(follow_identities(gateway.clone())),
+        tokio::spawn(follow_approvals(gateway.clone())),
         tokio::spawn(write_accounts(gateway.clone())),
     ];
     tracing::info!(
@@ -151,6 +153,8 @@ pub(crate) async fn assemble(
     let accounts = Accounts::new(config.credentials.clone(), Seals::derive(&root, clock));
     accounts.refresh(catalog).await.context("the access keys cannot be read")?;
     let keys = Keyring::open(&config.data_dir.join("root.key"), config.place, clock)?;
+    let approvals = Board::default();
+    approvals.refresh(catalog).await.context("the approvals cannot be read")?;
     let hooks = Arc::new(Hooks::new(&config.webhooks)?);
     let buffers = Arc::new(Semaphore::new(config.limits.buffer_bytes_max / 1024));
     let gateway = Gateway::new(Parts {
@@ -171,6 +175,7 @@ pub(crate) async fn assemble(
         access_logs: AccessLogs::new(),
         witnesses: Default::default(),
         repairs: Arc::default(),
+        approvals,
         pool: BufferPool::new(BUFFER_SHARDS * SHARD_BYTES_MAX, SPARE_BUFFERS),
         buffers,
         config,

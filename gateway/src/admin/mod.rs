@@ -19,6 +19,7 @@
 //! looks like in JSON). A handler that needs to know who asks takes `bearer: Bearer`; its role was held against the row before. A
 //! handler of rows that belong to tenants asks `bearer.may_see(&tenant)?`, which binds uploaders and tenant admins to their own.
 
+mod approvals;
 mod audit;
 mod auth;
 pub(crate) mod deletion;
@@ -43,6 +44,7 @@ use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, ResponseError, web};
 
+pub use approvals::{ApprovalView, EmergencyRequest, LedgerView, OrderReason};
 pub(crate) use openapi::document as openapi;
 #[cfg(test)]
 pub(crate) use policy::explained;

@@ -6,13 +6,14 @@ use actix_web::web;
 
 use super::route::Route;
 use super::{
-    AdminError, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, proposals, registers,
-    repair, reports, standing,
+    AdminError, approvals, audit, deletion, fleet, identity, nodes, openapi, placement, policy, proof, proposals,
+    registers, repair, reports, standing,
 };
 
 /// Every row.
 pub(super) fn routes() -> Vec<Route> {
     let areas = [
+        approvals::routes(),
         audit::routes(),
         deletion::routes(),
         fleet::routes(),

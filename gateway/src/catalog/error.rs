@@ -71,6 +71,15 @@ pub enum CatalogError {
     /// Records of the fleet changed since they were read.
     #[error("the fleet's records changed meanwhile: read them again, and decide again")]
     FleetChanged,
+    /// An approval is not what the change was decided on.
+    #[error("the approval changed meanwhile: look at it, and decide again")]
+    ApprovalChanged,
+    /// None of that id.
+    #[error("there is no such approval")]
+    NoSuchApproval,
+    /// What must hold of an approval does not.
+    #[error(transparent)]
+    Approval(#[from] crate::approvals::Refusal),
     /// No multipart upload of that id at that key: never begun, completed, or aborted.
     #[error("there is no such multipart upload: it was never begun, or is completed or aborted")]
     NoSuchUpload,

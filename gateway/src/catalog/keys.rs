@@ -44,6 +44,13 @@
 //! l name                                lease (see `state`)
 //! y name                                where a walk over all buckets stands
 //! js node                               how a node stands
+//! Aa approval                           approval
+//! Ae                                    how often approvals have changed
+//! Au approval                           what is used of an approval
+//! Ac approval data-id                   individuals of a version that were counted against an approval
+//! Al account                            account of a ledger: what it counts, until when, which marks were told
+//! Ad account day                        what an account counted on a day
+//! As account data-id                    object version that an account has counted, and when
 //! jd node id                            document about a node's place
 //! jp node id                            dispute about how a node stands
 //! ```
@@ -56,7 +63,7 @@
 //! `o` holds current versions alone: the cost of a listing page does not depend on how many old versions, parts, or
 //! pages there are. Numbers are big-endian, so that they sort.
 
-use domicile_types::{BucketName, DataId, NodeId, ObjectKey, ShardCid, TenantId, UnixMillis, UploadId};
+use domicile_types::{ApprovalId, BucketName, DataId, NodeId, ObjectKey, ShardCid, TenantId, UnixMillis, UploadId};
 
 use super::bucket::BucketId;
 use super::extent::{ExtentId, PageAt};
@@ -387,4 +394,35 @@ pub(super) fn places_of(node: &NodeId) -> Vec<u8> {
 
 pub(super) fn place_since(node: &NodeId, since: UnixMillis) -> Vec<u8> {
     row(b'N', &[node.public_key(), &since.0.to_be_bytes()])
+}
+
+/// Approvals.
+pub(super) const APPROVALS: &[u8] = b"Aa";
+/// How often approvals have changed.
+pub(super) const APPROVAL_EPOCH: &[u8] = b"Ae";
+/// Accounts of ledgers.
+pub(super) const ACCOUNTS: &[u8] = b"Al";
+
+pub(super) fn approval(id: &ApprovalId) -> Vec<u8> {
+    row(b'A', &[b"a", id.as_bytes()])
+}
+
+pub(super) fn approval_used(id: &ApprovalId) -> Vec<u8> {
+    row(b'A', &[b"u", id.as_bytes()])
+}
+
+pub(super) fn approval_counted(id: &ApprovalId, data: &DataId) -> Vec<u8> {
+    row(b'A', &[b"c", id.as_bytes(), data.as_bytes()])
+}
+
+pub(super) fn ledger_account(account: &[u8; 16]) -> Vec<u8> {
+    row(b'A', &[b"l", account])
+}
+
+pub(super) fn account_day(account: &[u8; 16], day: u32) -> Vec<u8> {
+    row(b'A', &[b"d", account, &day.to_be_bytes()])
+}
+
+pub(super) fn account_seen(account: &[u8; 16], data: &DataId) -> Vec<u8> {
+    row(b'A', &[b"s", account, data.as_bytes()])
 }

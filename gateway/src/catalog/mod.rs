@@ -29,6 +29,7 @@
 
 mod account_rows;
 mod acl;
+mod approval_rows;
 mod bucket;
 mod bucket_versioning;
 mod claim;
@@ -49,6 +50,7 @@ mod identity;
 mod judging;
 mod keys;
 mod leaving;
+mod ledger_rows;
 mod listing;
 mod mend;
 mod object;
@@ -91,6 +93,7 @@ pub use history::Holding;
 pub use holders::Mendable;
 pub use identity::{AccessKey, Identities, Identity, IdentityChange, IdentityName, Role, Tenant, User};
 pub use judging::{InForce, JudgingEpoch};
+pub use ledger_rows::{AccountState, Bill, Charged, Receipt, Standing, Tally};
 pub use listing::{ListPage, ListQuery, ListStart, ListedObject};
 pub use mend::{Announced, Move};
 pub use object::{

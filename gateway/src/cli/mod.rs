@@ -2,6 +2,7 @@
 //!
 //! Subcommands that print take `--json` and then print what the API answered, unchanged.
 
+mod approval;
 mod audit;
 mod client;
 mod deletion;
@@ -84,6 +85,18 @@ enum Command {
     Deletion {
         /// `s3://BUCKET/KEY`
         object: String,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Asks for approvals to let data leave, decides on them, and shows how they stand.
+    Approval {
+        #[command(subcommand)]
+        command: approval::ApprovalCommand,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Shows what exports add up to in the packs' ledgers.
+    Ledger {
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -217,6 +230,8 @@ impl Cli {
             }
             Command::Where { object, admin } => whereabouts::run(&object, &admin).await,
             Command::Deletion { object, admin } => deletion::run(&object, &admin).await,
+            Command::Approval { command, admin } => approval::run(command, &admin).await,
+            Command::Ledger { admin } => approval::ledger(&admin).await,
             Command::Audit { command, admin } => audit::run(command, &admin).await,
             Command::Report { command, admin } => report::run(command, &admin).await,
             Command::Register { asked, admin } => register::run(&asked, &admin).await,

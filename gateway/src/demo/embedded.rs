@@ -48,6 +48,7 @@ const DATABASES: [(&str, &[u8]); 2] = [
 /// The tour, in Python.
 const TOUR: &[(&str, &[u8])] = &[
     (TOUR_FILE, include_bytes!("tour/tour.py")),
+    ("approvals.py", include_bytes!("tour/approvals.py")),
     ("clients.py", include_bytes!("tour/clients.py")),
     ("copies.py", include_bytes!("tour/copies.py")),
     ("dataset.py", include_bytes!("tour/dataset.py")),

@@ -1,9 +1,9 @@
 //! The gate that every use case passes: the question to the law, and the entry in the log.
 
 use domicile_compliance::audit::{CommitmentDomain, IntentDraft, LoggedIntent};
-use domicile_compliance::{Circumstances, Grounds, Permit};
+use domicile_compliance::{Circumstances, Permit, Question, Ruling};
 use domicile_types::{
-    Action, BucketName, Budget, Classification, DataId, Decision, EvidenceGrade, Located, NodeId, ObjectKey,
+    Action, BucketName, Budget, Charge, Classification, DataId, Decision, EvidenceGrade, Located, NodeId, ObjectKey,
     OperationKind, PackId, Place, RequestId, RuleRef, Salt, Subject, SubjectFacts, TenantId, Verdict,
 };
 
@@ -11,11 +11,15 @@ use super::bucket::settle;
 use super::error::{Denial, Error};
 use super::gateway::Gateway;
 use super::get::packs_of;
+use super::grounds::{Footing, Reserved, Taking, unstated};
 use super::intake::internal;
 use super::limits::RoleScope;
 use super::request::Caller;
 use super::stand_in::stand_in;
 use crate::catalog::{Bucket, ObjectHead};
+
+/// How often an export is judged again because others were charged in between: only other gateways can be in the way.
+const CHARGES_MAX: usize = 100;
 
 /// What is to be decided and logged, as far as the request says it.
 #[derive(Debug, Clone)]
@@ -94,6 +98,24 @@ impl Gateway {
             party: None,
         };
         self.judge(caller, matter, Some(&requester), &located, None).await
+    }
+
+    /// The same for a read that hands out bytes. Where it is an export, room for it is taken from quotas and ledgers, for as
+    /// many of the bytes as they leave.
+    pub(super) async fn permit_taking(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        taking: Taking,
+    ) -> Result<(Permit, Option<Reserved>), Error> {
+        let located = self.locate(caller);
+        let requester = SubjectFacts {
+            subject: Subject::Requester,
+            places: located.candidates.clone(),
+            evidence: EvidenceGrade::Observed,
+            party: None,
+        };
+        self.judge_taking(caller, matter, Some(&requester), &located, None, Some(taking)).await
     }
 
     /// Decides and logs work that nobody asked for: `worker` does it for `tenant`'s data, at the gateway.
@@ -183,24 +205,92 @@ impl Gateway {
         located: &Located,
         hands: Option<&SubjectFacts>,
     ) -> Result<Permit, Error> {
+        self.judge_taking(caller, matter, requester, located, hands, None).await.map(|(permit, _)| permit)
+    }
+
+    async fn judge_taking(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        requester: Option<&SubjectFacts>,
+        located: &Located,
+        hands: Option<&SubjectFacts>,
+        taking: Option<Taking>,
+    ) -> Result<(Permit, Option<Reserved>), Error> {
+        let abroad = requester.map_or_else(Vec::new, |requester| self.abroad(matter.packs, &requester.places));
+        if abroad.is_empty() {
+            let (question, ruling) = self.ask(matter, requester, located, hands, &Footing::default());
+            let permit = self.conclude(caller, matter, located, &question, ruling).await?;
+            return Ok((permit, None));
+        }
+        let _turn = match taking {
+            Some(_) => Some(self.approvals.charge().await),
+            None => None,
+        };
+        for _ in 0..CHARGES_MAX {
+            let footing = self.footing(caller, matter, &abroad, located, taking).await?;
+            let (question, ruling) = self.ask(matter, requester, located, hands, &footing);
+            let reserved = match &ruling.permit {
+                Some(_) if self.is_outside(caller, located).is_none() => {
+                    match self.reserve(caller, &footing, &ruling.decision).await? {
+                        Some(reserved) => reserved,
+                        None => continue,
+                    }
+                }
+                _ => None,
+            };
+            let permit = self.conclude(caller, matter, located, &question, ruling).await?;
+            return Ok((permit, reserved));
+        }
+        Err(Error::Unavailable("too many exports are charged to the same approval at once".to_owned()))
+    }
+
+    /// Puts the question to the law.
+    fn ask(
+        &self,
+        matter: &Matter<'_>,
+        requester: Option<&SubjectFacts>,
+        located: &Located,
+        hands: Option<&SubjectFacts>,
+        footing: &Footing,
+    ) -> (Question, Ruling) {
+        let requester =
+            requester.cloned().map(|facts| SubjectFacts { party: footing.party.clone().or(facts.party), ..facts });
         let mut question = Circumstances {
             packs: matter.packs,
             classification: matter.classification,
             gateway: &self.facts(),
-            requester,
+            requester: requester.as_ref(),
             nodes: &matter.nodes,
             now: self.clock.now(),
-            located_warnings: &located.warnings,
-            grounds: Grounds::NONE,
+            located_warnings: &[&located.warnings[..], &footing.warnings[..]].concat(),
+            grounds: &footing.grounds,
         }
         .question(matter.operation);
         if let Some(hands) = hands {
             stand_in(&mut question, hands);
         }
         let ruling = self.judging.lawbook().decide(&question);
-        self.log.inputs().put(&question).map_err(log_unavailable)?;
+        (question, ruling)
+    }
+
+    /// The role's scope, where the requester is outside its places.
+    fn is_outside<'c>(&self, caller: &'c Caller, located: &Located) -> Option<&'c RoleScope> {
         let scope = caller.limits().and_then(|limits| limits.scope.as_ref());
-        if let Some(scope) = scope.filter(|scope| ruling.permit.is_some() && !scope.reaches(&located.candidates)) {
+        scope.filter(|scope| !scope.reaches(&located.candidates))
+    }
+
+    /// Keeps what was asked, and answers.
+    async fn conclude(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        located: &Located,
+        question: &Question,
+        ruling: Ruling,
+    ) -> Result<Permit, Error> {
+        self.log.inputs().put(question).map_err(log_unavailable)?;
+        if let Some(scope) = self.is_outside(caller, located).filter(|_| ruling.permit.is_some()) {
             return Err(self.outside(caller, matter, scope, ruling.decision, located).await?);
         }
         match ruling.permit {
@@ -209,8 +299,13 @@ impl Gateway {
                 let draft = self.draft(caller, matter, &located.candidates, Scope::default())?;
                 let logged =
                     self.log.denied(matter.operation, &ruling.decision, draft).await.map_err(log_unavailable)?;
-                let explanation =
+                let mut explanation =
                     explain(matter.operation, &ruling.decision.rules, &located.candidates, self.config.place);
+                let notes = question.located_warnings.iter().skip(located.warnings.len());
+                for note in notes.cloned().chain(unstated(matter.classification).filter(|_| ruling.decision.export)) {
+                    explanation.push_str(". ");
+                    explanation.push_str(&note);
+                }
                 tracing::info!(request_id = %caller.request, operation = ?matter.operation, log_index = logged.index,
                     rule = ruling.decision.rules.first().map(|rule| rule.rule.as_str()), "denied");
                 Err(Error::Denied(Box::new(Denial { decision: ruling.decision, log_index: logged.index, explanation })))
@@ -256,8 +351,21 @@ impl Gateway {
         permit: &Permit,
         scope: Scope,
     ) -> Result<LoggedIntent, Error> {
+        let charge = self.charge_of_query(permit.operation(), permit.decision());
+        self.intend_charged(caller, matter, permit, scope, charge).await
+    }
+
+    /// The same, with what it charges.
+    pub(super) async fn intend_charged(
+        &self,
+        caller: &Caller,
+        matter: &Matter<'_>,
+        permit: &Permit,
+        scope: Scope,
+        charge: Option<Charge>,
+    ) -> Result<LoggedIntent, Error> {
         let places = self.locate(caller).candidates;
-        let draft = self.draft(caller, matter, &places, scope)?;
+        let draft = IntentDraft { charge, ..self.draft(caller, matter, &places, scope)? };
         self.log.intent(permit, draft).await.map_err(log_unavailable)
     }
 

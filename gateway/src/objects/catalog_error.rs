@@ -44,6 +44,9 @@ impl From<CatalogError> for Error {
                 Self::InvalidArgument(error.to_string())
             }
             CatalogError::Proposal(fault) => Self::InvalidArgument(fault.to_string()),
+            error @ (CatalogError::ApprovalChanged | CatalogError::NoSuchApproval | CatalogError::Approval(_)) => {
+                Self::InvalidArgument(error.to_string())
+            }
             error @ CatalogError::FleetChanged => Self::Unavailable(error.to_string()),
             CatalogError::ShuttingDown => Self::Unavailable("the gateway is shutting down".to_owned()),
             error @ (CatalogError::Inconsistent { .. } | CatalogError::Lease(_) | CatalogError::Store(_)) => {

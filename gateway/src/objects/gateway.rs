@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLogs;
 use crate::accounts::Accounts;
+use crate::approvals::Board;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub(crate) witnesses: crate::log_care::Witnesses,
     /// What is repaired, and what is asked to be.
     pub(crate) repairs: Arc<Repairs>,
+    /// What people agreed may leave.
+    pub approvals: Board,
     /// Buffers for segments.
     pub pool: BufferPool,
     /// Bounds what is in flight: one permit per KiB.

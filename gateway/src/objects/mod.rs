@@ -9,6 +9,9 @@
 mod access;
 mod administer;
 pub mod answer;
+mod approvals;
+#[cfg(test)]
+mod approvals_tests;
 mod authorize;
 mod bucket;
 mod catalog_error;
@@ -27,6 +30,7 @@ mod fleet;
 mod fleet_tests;
 mod gateway;
 mod get;
+mod grounds;
 mod identity;
 mod intake;
 mod lifecycle;
@@ -66,6 +70,8 @@ mod writer;
 pub use crate::catalog::Encryption;
 pub use access::{AclRequest, AclView, CannedAcl, PublicAccessBlock, Stated};
 pub use answer::*;
+pub(crate) use approvals::follow as follow_approvals;
+pub use approvals::{ApprovalError, RenewalTerms};
 pub(crate) use authorize::{Matter, Scope};
 pub(crate) use bucket::settle;
 pub use cors::{CorsRule, CorsRules, CrossOrigin, names as header_names};

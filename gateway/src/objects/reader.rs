@@ -21,6 +21,7 @@ use super::customer_key::CustomerClaims;
 use super::error::Error;
 use super::fetch::{Fetch, Placed};
 use super::gateway::Gateway;
+use super::grounds::{Reserved, Taking};
 use super::intake::internal;
 use super::request::{BodyError, BodyStream, Caller};
 use super::rows::split_manifest_head;
@@ -76,7 +77,9 @@ struct Window {
     fetches: Vec<Placed>,
     permit: Permit,
     ticketed: Option<Ticketed>,
-    bytes: u64,
+    range: Range<u64>,
+    /// Room that was taken for it, where it is an export.
+    reserved: Option<Reserved>,
 }
 
 impl Gateway {
@@ -84,17 +87,15 @@ impl Gateway {
     /// answer and not a broken body.
     pub(super) async fn read_object(&self, reading: Reading, range: Range<u64>) -> Result<BodyStream, Error> {
         let mut object = OpenObject::open(self.clone(), reading, &range).await?;
-        let mut windows = windows(&range);
-        let first = object.window(windows.next().unwrap_or(range.start..range.start)).await?;
+        let end = range.end;
+        let first = object.window(window_at(range.start, end)).await?;
         let (to, body) = mpsc::channel(1);
         tokio::spawn(async move {
             let mut window = first;
             loop {
-                if !object.deliver(window, &to).await {
-                    return;
-                }
-                let Some(next) = windows.next() else { return };
-                window = match object.window(next).await {
+                // The whole range, or as far as the window was let go.
+                let Some(at) = object.deliver(window, &to).await.filter(|at| *at < end) else { return };
+                window = match object.window(window_at(at, end)).await {
                     Ok(window) => window,
                     Err(error) => {
                         let _ = to.send(Err(BodyError::Unreadable(Box::new(error)))).await;
@@ -107,14 +108,9 @@ impl Gateway {
     }
 }
 
-/// Cuts a range into windows. An empty range still has one: its read is decided and logged, too.
-fn windows(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + use<> {
-    let (start, end) = (range.start, range.end);
-    let count = (end - start).div_ceil(WINDOW_BYTES).max(1);
-    (0..count).map(move |window| {
-        let from = start + window * WINDOW_BYTES;
-        from..(from + WINDOW_BYTES).min(end)
-    })
+/// The window that begins at `from`. That of an empty range is empty: its read is decided and logged, too.
+fn window_at(from: u64, end: u64) -> Range<u64> {
+    from..from.saturating_add(WINDOW_BYTES).min(end)
 }
 
 impl OpenObject {
@@ -157,33 +153,49 @@ impl OpenObject {
         manifest.map(Some).map_err(|source| internal("opening the manifest", source))
     }
 
-    /// Plans a window down to the bytes of every shard, asks the law about those who hold them, and logs the intent.
-    async fn window(&mut self, range: Range<u64>) -> Result<Window, Error> {
-        let fetches = self.plan(&range).await?;
+    /// Plans a window down to the bytes of every shard, asks the law about those who hold them, and logs the intent. An export
+    /// for which quotas leave less than all of it ends where they end.
+    async fn window(&mut self, mut range: Range<u64>) -> Result<Window, Error> {
+        let (gateway, reading) = (self.gateway.clone(), self.reading.clone());
+        let mut fetches = self.plan(&range).await?;
         let roster = self.gateway.directory.roster();
+        let holders = fetches.iter().flat_map(|placed| placed.holders.iter().copied());
+        let holders: std::collections::BTreeSet<NodeId> = holders.collect();
+        let matter = Matter {
+            operation: reading.operation,
+            packs: &reading.packs,
+            classification: &reading.head.object.classification,
+            bucket: Some(&reading.bucket.name),
+            key: Some(reading.key.as_str()),
+            nodes: holders.iter().filter_map(|node| roster.get(node)).map(|record| record.facts()).collect(),
+        };
+        let taking = Taking { data: reading.head.data, bytes: range.end - range.start };
+        let (permit, reserved) = match reading.operation {
+            OperationKind::GetObject => gateway.permit_taking(&reading.caller, &matter, taking).await?,
+            // Bytes of a copy stay in the gateway: nobody is handed any.
+            _ => (gateway.permit(&reading.caller, &matter).await?, None),
+        };
+        let granted = reserved.as_ref().map_or(taking.bytes, Reserved::bytes);
+        if granted < taking.bytes {
+            range.end = range.start + granted;
+            fetches = self.plan(&range).await?;
+        }
         let mut budget: BTreeMap<NodeId, u64> = BTreeMap::new();
         for placed in &fetches {
             placed.add_to_budget(&mut budget);
         }
-        let holders = fetches.iter().flat_map(|placed| placed.holders.iter().copied());
-        let holders: std::collections::BTreeSet<NodeId> = holders.collect();
-        let matter = Matter {
-            operation: self.reading.operation,
-            packs: &self.reading.packs,
-            classification: &self.reading.head.object.classification,
-            bucket: Some(&self.reading.bucket.name),
-            key: Some(self.reading.key.as_str()),
-            nodes: holders.iter().filter_map(|node| roster.get(node)).map(|record| record.facts()).collect(),
-        };
-        let permit = self.gateway.permit(&self.reading.caller, &matter).await?;
         let scope = Scope {
-            data: Some(self.reading.head.data),
+            data: Some(reading.head.data),
             range: Some((range.start, range.end)),
             node_bytes_max: budget.values().copied().max().unwrap_or(0),
             ..Scope::default()
         };
-        let intent = self.gateway.intend(&self.reading.caller, &matter, &permit, scope).await?;
-        Ok(Window { fetches, permit, ticketed: Ticketed::new(intent), bytes: range.end - range.start })
+        let charge = match &reserved {
+            Some(reserved) => Some(reserved.charge.clone()),
+            None => gateway.charge_of_query(reading.operation, permit.decision()),
+        };
+        let intent = gateway.intend_charged(&reading.caller, &matter, &permit, scope, charge).await?;
+        Ok(Window { fetches, permit, ticketed: Ticketed::new(intent), range, reserved })
     }
 
     /// Which bytes of which shards, and who holds them.
@@ -250,11 +262,15 @@ impl OpenObject {
         Ok(loaded)
     }
 
-    /// Fetches a window's segments, a few ahead, and hands them to the client in order. `false`: the client left, or the read
-    /// failed; either way it is over.
-    async fn deliver(&self, window: Window, to: &mpsc::Sender<Result<Bytes, BodyError>>) -> bool {
-        let Window { fetches, permit, ticketed, bytes } = window;
-        let Some(ticketed) = ticketed else { return true };
+    /// Fetches a window's segments, a few ahead, and hands them to the client in order. Returns where the read goes on, if it is
+    /// judged again; `None`: the client left, or the read failed. A window whose approval is ended ends before its next
+    /// segment.
+    async fn deliver(&self, window: Window, to: &mpsc::Sender<Result<Bytes, BodyError>>) -> Option<u64> {
+        let Window { fetches, permit, ticketed, range, reserved } = window;
+        let Some(ticketed) = ticketed else { return Some(range.end) };
+        let approvals = reserved.as_ref().map_or_else(Vec::new, |reserved| reserved.approvals().to_vec());
+        let begun = reserved.map(Reserved::begin);
+        let mut is_stopped = false;
         let fetch = Fetch {
             gateway: &self.gateway,
             reading: &self.reading,
@@ -269,6 +285,7 @@ impl OpenObject {
             let segments: Vec<_> = fetches.iter().map(|placed| fetch.segment(placed).boxed()).collect();
             let mut segments = futures::stream::iter(segments).buffered(SEGMENTS_AHEAD);
             while let Some(segment) = segments.next().await {
+                let before = sent;
                 let item = match segment {
                     Ok(plaintext) => {
                         sent += u64::try_from(plaintext.len()).unwrap_or(u64::MAX);
@@ -280,6 +297,12 @@ impl OpenObject {
                         Err(BodyError::Unreadable(Box::new(error)))
                     }
                 };
+                if !self.gateway.approvals.may_go_on(&approvals, self.gateway.clock.now()) {
+                    sent = before;
+                    is_stopped = true;
+                    outcome = OutcomeStatus::Aborted;
+                    break;
+                }
                 if to.send(item).await.is_err() {
                     outcome = OutcomeStatus::Aborted;
                 }
@@ -288,9 +311,16 @@ impl OpenObject {
                 }
             }
         }
-        debug_assert!(sent <= bytes, "a window sends what it planned");
+        debug_assert!(sent <= range.end - range.start, "a window sends what it planned");
         drop(ticketed.finish(outcome, sent, 200));
-        outcome == OutcomeStatus::Completed
+        if let Some(begun) = begun {
+            begun.settle(sent).await;
+        }
+        match outcome {
+            OutcomeStatus::Completed => Some(range.end),
+            _ if is_stopped => Some(range.start + sent),
+            _ => None,
+        }
     }
 }
 

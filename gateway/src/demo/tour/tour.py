@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 
+import approvals
 import copies
 import dataset
 import ends
@@ -32,7 +33,7 @@ def steps():
     # The last step waits for time to pass: what others take of it need not be waited for.
     *evidences, stale = evidence.STEPS
     objects = [*dataset.STEPS, *law.STEPS, *copies.STEPS, *versions.STEPS, *walk.STEPS, *ends.STEPS, *operators.STEPS]
-    return [*objects, *registers.STEPS, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, *reports.STEPS, stale]
+    return [*objects, *registers.STEPS, *approvals.STEPS, *evidences, *faults.STEPS, *repairs.STEPS, *proof.STEPS, *reports.STEPS, stale]
 
 
 def main(data_dir, program):

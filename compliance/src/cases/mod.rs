@@ -4,6 +4,8 @@
 //! [`Lawbook::decide`](crate::Lawbook::decide), so a case that passes is what a gateway would do. A pack passes when all its
 //! cases do and when every rule of it determines at least one: a rule that no case needs is a rule nobody has checked.
 
+#[cfg(test)]
+mod mutants;
 mod read;
 mod report;
 

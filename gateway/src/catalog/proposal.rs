@@ -150,16 +150,16 @@ impl Catalog {
     /// Keeps a new proposal.
     pub async fn add_proposal(&self, stamp: Stamp, new: Proposal) -> Result<(), CatalogError> {
         self.write(stamp.once("add-proposal", &[new.id.as_bytes()]), move |tx| {
-            let open: Vec<Proposal> = all(tx)?.into_iter().filter(|known| known.state.is_open()).collect();
-            if let Some(same) = open.iter().find(|known| known.version == new.version) {
-                return Err(ProposalFault::Twice { id: same.id.clone() }.into());
-            }
-            if open.len() >= OPEN_MAX {
-                return Err(ProposalFault::TooMany.into());
-            }
+            has_room(tx, &new.version)?;
             Ok(tx.put_row(keys::proposal(new.proposed, &new.id), &new)?)
         })
         .await
+    }
+
+    /// Whether a version can be proposed, without proposing it.
+    pub async fn check_proposal(&self, version: &PackVersion) -> Result<(), CatalogError> {
+        let version = version.clone();
+        self.read(move |view| has_room(view, &version)).await
     }
 
     /// Whether a verdict would be taken, without taking it.
@@ -214,6 +214,15 @@ impl Catalog {
         })
         .await
     }
+}
+
+/// Refuses a version that waits already, and more than can be looked through.
+fn has_room(read: &mut impl Read, version: &PackVersion) -> Result<(), CatalogError> {
+    let open: Vec<Proposal> = all(read)?.into_iter().filter(|known| known.state.is_open()).collect();
+    if let Some(same) = open.iter().find(|known| known.version == *version) {
+        return Err(ProposalFault::Twice { id: same.id.clone() }.into());
+    }
+    if open.len() >= OPEN_MAX { Err(ProposalFault::TooMany.into()) } else { Ok(()) }
 }
 
 fn judged(mut proposal: Proposal, verdict: &ProposalVerdict, now: UnixMillis) -> Result<Proposal, CatalogError> {

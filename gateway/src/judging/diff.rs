@@ -204,6 +204,9 @@ mod tests {
         new.rules.push_str(
             "\n@id(\"nothing-stays\")\n@cite(\"made up for a test\")\nforbid (principal, action == Action::\"Store\", resource);\n",
         );
+        new.cases.push_str(
+            "\n[[case]]\nname = \"nothing stays\"\nsubject = \"node\"\naction = \"Store\"\nplaces = [\"CN\"]\nexpect = \"deny\"\nrules = [\"nothing-stays\"]\n",
+        );
         let found = diff(&id, &old, &new).unwrap();
         assert_eq!(found.rules_added, ["nothing-stays"]);
         let [fact] = found.facts.as_slice() else { panic!("{:?}", found.facts) };

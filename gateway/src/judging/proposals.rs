@@ -139,6 +139,8 @@ impl Gateway {
     }
 
     async fn keep_proposal(&self, caller: &Caller, proposal: &Proposal) -> Result<(), ProposalError> {
+        // Checked before it is logged, so that the log says nothing that is refused; and again in the transaction.
+        self.catalog.check_proposal(&proposal.version).await?;
         let by = self.actor_commitment(caller)?;
         self.note_proposal(caller.request, ProposalChange::Proposed, proposal, Some(by)).await?;
         let stamp = Stamp { now: proposal.proposed, request: caller.request };

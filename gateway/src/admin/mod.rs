@@ -6,7 +6,7 @@
 //!
 //! Every file with handlers has a `pub(super) fn routes() -> Vec<Route>`; [`table`] gathers them. A row says all there is to a route:
 //!
-//! ```ignore
+//! ```text
 //! Route::post("/v1/things/{id}/close", close)          // method, path, handler
 //!     .roles(Duty::Asks, &[Role::Officer])             // the kind of act, who may (and an admin, unless `Duty::Decides`)
 //!     .summary("Closes a thing.")

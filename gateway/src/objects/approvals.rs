@@ -1,6 +1,9 @@
 //! Approvals: asked for, decided on, ended. Each change is decided and logged like any other operation, and entered in the log
 //! as a change of the approval before it counts.
 
+use std::sync::Arc;
+
+use domicile_compliance::Pack;
 use domicile_compliance::audit::Event;
 use domicile_types::{
     ApprovalChange, ApprovalId, Classification, Commitment, OperationKind, PackId, RequestId, UnixMillis,
@@ -87,7 +90,8 @@ impl Gateway {
         terms: Terms,
         emergency: Option<String>,
     ) -> Result<Approval, ApprovalError> {
-        let packs = [terms.pack.clone()];
+        // A pack that is not there would deny, and not say which there are.
+        let packs = [self.loaded(&terms.pack)?.id().clone()];
         self.about_approvals(caller, person, &packs, &format!("approvals of {}", terms.bucket), async |person, by| {
             let approval = self.new_approval(person, terms, emergency).await?;
             let what = ApprovalChange::Requested;
@@ -245,12 +249,15 @@ impl Gateway {
     }
 
     fn check_terms(&self, terms: &Terms, is_emergency: bool, now: UnixMillis) -> Result<(), ApprovalError> {
+        Ok(terms.check(&self.loaded(&terms.pack)?.facts().mechanisms, now, is_emergency)?)
+    }
+
+    fn loaded(&self, id: &PackId) -> Result<Arc<Pack>, ApprovalError> {
         let lawbook = self.judging.lawbook();
-        let pack = lawbook.pack(&terms.pack).ok_or_else(|| {
+        lawbook.pack(id).cloned().ok_or_else(|| {
             let known = lawbook.packs().map(|pack| pack.id().to_string()).collect::<Vec<_>>().join(", ");
-            ApprovalError::Dataset(format!("there is no pack {}; there are: {known}", terms.pack))
-        })?;
-        Ok(terms.check(&pack.facts().mechanisms, now, is_emergency)?)
+            ApprovalError::Dataset(format!("there is no pack {id}; there are: {known}"))
+        })
     }
 
     fn known_approval(&self, id: &ApprovalId) -> Result<Approval, ApprovalError> {

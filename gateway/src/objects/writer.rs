@@ -223,6 +223,10 @@ impl<'a> Writer<'a> {
         drop(done.finish(OutcomeStatus::Completed, self.plaintext_bytes(), 0));
         self.permit = permit;
         self.window_judged = judged;
+        if self.records.is_empty() {
+            // Nothing lies anywhere yet by the law before.
+            self.judged = judged;
+        }
         self.window_left = WINDOW_SEGMENTS;
         Ok(())
     }

@@ -97,7 +97,7 @@ mod tests {
             "schema": SCHEMA, "kind": "export-register", "language": "zh", "title": title, "purpose": "p", "from": 0, "to": 1,
             "made": 1_790_000_000_000_u64,
             "log": { "gateway": "g", "place": "CN", "key": "k", "size": 3, "root": "r" },
-            "cover": [], "notes": [], "sections": [], "footnotes": [],
+            "cover": [{ "key": "log", "label": "l", "value": "g", "shown": "g" }], "notes": [], "sections": [], "footnotes": [],
             "words": { "page_of": "{n}/{m}", "period": "p", "contents": "c", "notes": "n", "from_the_log": "f", "to_be_completed": "t",
                 "name": "n", "title": "t", "signature": "s", "date": "d", "footnotes": "f", "footnotes_intro": "i" },
         });

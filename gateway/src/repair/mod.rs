@@ -42,6 +42,8 @@ pub(crate) use drain::LeavingStatement;
 pub(crate) use orphans::run as run_orphans;
 #[cfg(test)]
 pub(crate) use queue::Queue;
+#[cfg(test)]
+pub(crate) use residue::round as residue_round;
 pub(crate) use residue::run as run_residue;
 
 /// Who does it, in the log; and the name of its lease.

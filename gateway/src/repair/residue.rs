@@ -47,7 +47,7 @@ pub(crate) async fn run(gateway: Gateway) {
 }
 
 /// Gives every node in reach some of its orders. Whether any was carried out.
-pub(super) async fn round(gateway: &Gateway, retry: &mut BTreeMap<NodeId, UnixMillis>) -> Result<bool, RepairError> {
+pub(crate) async fn round(gateway: &Gateway, retry: &mut BTreeMap<NodeId, UnixMillis>) -> Result<bool, RepairError> {
     let mut done = false;
     for node in gateway.catalog.nodes_with_residue().await? {
         let now = gateway.clock.now();

@@ -74,6 +74,30 @@ impl World {
         Ok(())
     }
 
+    /// Repair had its time, and nothing stood in its way: what is whole enough lies where the law lets it, if there is room.
+    pub(super) async fn check_evacuated(&self) -> Result<(), String> {
+        let law = self.handles.law.lock().law;
+        for key in self.books.keys() {
+            for segment in self.named(key).await? {
+                let intact = segment
+                    .shards
+                    .iter()
+                    .filter(|(cid, node)| self.handles.net.with(|net| net.serves(node, cid, &segment.data)));
+                let able = self.ids.iter().filter(|node| self.is_lawful(node, law, None)).count();
+                if intact.count() < segment.shards.len() || able < segment.shards.len() {
+                    continue;
+                }
+                let misplaced = segment.shards.iter().find(|(_, node)| !self.is_lawful(node, law, None));
+                if let Some((cid, node)) = misplaced {
+                    return Err(format!(
+                        "I1: {cid} of {key} still lies at {node} under {law:?}, and there is room elsewhere"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether enough of every segment can be had now, from nodes that may hand it out.
     pub(super) async fn is_readable(&self, key: &str) -> bool {
         if !self.books.contains_key(key) || !self.handles.law.lock().law.lets_read() {

@@ -1,6 +1,6 @@
 //! The simulated cluster: real use cases of a gateway over a simulated clock, network and disks, driven by a seed.
 //!
-//! What is real: the law and its packs, which change in mid-run; the use cases from PUT to sweep; placement and its check; the
+//! What is real: the law and its packs, which change in mid-run; the use cases from PUT to sweep, and repair; placement and its check; the
 //! catalog over the store in memory; erasure code and ciphers; the audit log with its tickets; each node's admission, which
 //! examines every ticket. What is simulated: time, randomness, the way to nodes, their disks, and all that goes wrong with
 //! them. One step is done after the other, so that a seed does the same each time ([`tests::a_seed_does_the_same_twice`]).
@@ -9,6 +9,7 @@
 //! `DOMICILE_SIM_SEEDS` says how many seeds run instead of 2,000; `DOMICILE_SIM_FROM`, from which on; with `DOMICILE_SIM_KEEP` those
 //! that find something are added to `seeds.txt`. `cargo xtask soak` sets all three.
 
+mod chance;
 mod checks;
 mod dice;
 mod law;
@@ -18,8 +19,8 @@ mod steps;
 mod tests;
 mod world;
 
+use self::chance::Step;
 use self::dice::Dice;
-use self::steps::Step;
 use self::world::{NODES, World};
 
 /// Steps of a run.

@@ -8,11 +8,11 @@ use std::thread;
 use domicile_storage_node::admission::Verb;
 use domicile_types::{DataId, NodeId, OperationKind, ShardCid, UnixMillis};
 
+use super::chance::Step;
 use super::dice::Dice;
 use super::law::Law;
 use super::node::Deed;
 use super::run;
-use super::steps::Step;
 use super::world::World;
 
 /// Seeds that found something once.

@@ -25,6 +25,7 @@ use crate::fleet::Locating;
 use crate::judging::facts::{self, Facts};
 use crate::objects::{Caller, Gateway};
 use crate::open::{Assembled, Ground, assemble, log_origin};
+use crate::repair::Queue;
 use crate::state::{MemoryStore, Owner};
 use crate::testing;
 
@@ -92,6 +93,10 @@ pub(super) struct World {
     pub(super) bucket: Bucket,
     /// Objects by key.
     pub(super) books: BTreeMap<String, Acknowledged>,
+    /// What the repair worker of this process remembers.
+    pub(super) queue: Queue,
+    /// Which nodes it asks for deletions, and when again.
+    pub(super) retry: BTreeMap<NodeId, UnixMillis>,
     /// Whether what the process before left behind was found.
     pub(super) reaped: bool,
     /// When nodes announced themselves last.
@@ -172,6 +177,8 @@ impl World {
             handles,
             bucket,
             books: BTreeMap::new(),
+            queue: Queue::default(),
+            retry: BTreeMap::new(),
             reaped: false,
             announced: UnixMillis(0),
             ids,
@@ -206,6 +213,8 @@ impl World {
         };
         self.handles = Handles { gateway, net, nodes, law, facts, simulated };
         self.reaped = false;
+        self.queue = Queue::default();
+        self.retry.clear();
         self.announce();
         self.handles.judge_nodes().await;
         self
@@ -226,6 +235,7 @@ impl World {
         if self.now().millis_since(self.announced) >= ANNOUNCED_EVERY_MILLIS {
             self.announce();
         }
+        quiet().await;
         self.handles.judge_nodes().await;
     }
 
@@ -304,6 +314,15 @@ impl Handles {
         let edition = self.law.lock().edition + 1;
         self.gateway.publish_pack(&caller(&self.gateway), pack_id(), law.pack(edition)).await.unwrap();
         *self.law.lock() = InForce { law, edition };
+    }
+}
+
+/// Ends when nothing that a use case left running runs any more: the next step finds it done, in every run of a seed.
+async fn quiet() {
+    let runtime = tokio::runtime::Handle::current();
+    while runtime.metrics().num_alive_tasks() > 0 {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
     }
 }
 

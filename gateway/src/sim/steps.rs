@@ -14,8 +14,8 @@ use super::world::{Acknowledged, Handles, World, caller};
 use crate::catalog::{CatalogError, Protection};
 use crate::judging::rescan;
 use crate::objects::{
-    BodyStream, Caller, CopyObject, DeleteTarget, Error, ExpectedDigests, GetObject, ObjectHeaders, PutObject,
-    ReadConditions, Tags, WriteConditions,
+    BodyError, BodyStream, Caller, CopyObject, DeleteTarget, Error, ExpectedDigests, GetObject, ObjectHeaders,
+    PutObject, ReadConditions, Tags, WriteConditions,
 };
 use crate::repair::{RepairError, residue_round};
 use crate::sweep::{self, SweepError};
@@ -209,9 +209,12 @@ impl World {
     async fn put_cut_short(&mut self, key: usize, content: Vec<u8>) {
         let first = Bytes::copy_from_slice(content.split_at(content.len() / 2).0);
         let (reached, half_way) = oneshot::channel();
+        let (leave, left) = oneshot::channel::<()>();
         let rest = futures::stream::once(async move {
             let _ = reached.send(());
-            futures::future::pending().await
+            // The connection breaks when the process has ended.
+            let _ = left.await;
+            Err(BodyError::Incomplete(None))
         });
         let body: BodyStream = Box::pin(futures::stream::iter([Ok(first)]).chain(rest));
         let request = self.request(key, content.len(), body);
@@ -221,6 +224,7 @@ impl World {
             _ = half_way => {}
             _ = self.handles.gateway.put_object(&caller, request) => {}
         }
+        drop(leave);
     }
 
     /// Refusals that a client may see, as the world is.

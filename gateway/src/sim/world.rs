@@ -38,6 +38,8 @@ const OF_STRAITS: usize = 3;
 /// How often nodes announce themselves.
 const ANNOUNCED_EVERY_MILLIS: u64 = 10_000;
 const MIB: u64 = 1 << 20;
+/// How often what still runs is given a turn before it is taken to hang.
+const TURNS_MAX: usize = 1_000_000;
 
 static LOCATOR: LazyLock<Arc<Locating>> = LazyLock::new(|| {
     let geo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compliance/geo");
@@ -320,10 +322,14 @@ impl Handles {
 /// Ends when nothing that a use case left running runs any more: the next step finds it done, in every run of a seed.
 async fn quiet() {
     let runtime = tokio::runtime::Handle::current();
-    while runtime.metrics().num_alive_tasks() > 0 {
+    for _ in 0..TURNS_MAX {
+        if runtime.metrics().num_alive_tasks() == 0 {
+            return;
+        }
         tokio::task::yield_now().await;
         std::thread::yield_now();
     }
+    panic!("a use case left something running that does not end");
 }
 
 /// The nodes as their enrolment has them.

@@ -203,7 +203,7 @@ async fn challenge(
                 }
                 tracing::info!(%node, %cid, error = with_causes(&error), "a challenge was not met");
                 if fault.loses_the_shard() {
-                    incident(gateway, node, cid);
+                    incident(gateway, node, cid).await;
                 }
                 let failure = Failure { time: gateway.clock.now(), cid, data: page.data, fault, log_index };
                 gateway.warden.challenged(node, Err(failure));
@@ -262,9 +262,12 @@ fn fault_of(error: &NodeError) -> Fault {
     }
 }
 
-fn incident(gateway: &Gateway, node: NodeId, cid: ShardCid) {
+/// Durable before the node's standing is judged by it.
+async fn incident(gateway: &Gateway, node: NodeId, cid: ShardCid) {
     let request = RequestId::from_bytes(gateway.clock.random());
-    drop(gateway.log.incident(request, "shard-not-proved", Some(node), Some(cid)));
+    if let Err(error) = gateway.log.incident(request, "shard-not-proved", Some(node), Some(cid)).await {
+        tracing::error!(%node, %cid, %error, "a challenge that was not met could not be logged as an incident");
+    }
 }
 
 #[cfg(test)]

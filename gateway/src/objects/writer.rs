@@ -130,7 +130,10 @@ struct Writer<'a> {
     gateway: &'a Gateway,
     to: &'a Destination<'a>,
     permit: Permit,
+    /// By what the first segments were placed.
     judged: JudgingEpoch,
+    /// By what the next one is placed.
+    window_judged: JudgingEpoch,
     ticketed: Ticketed,
     window_left: u64,
     profile: CodeProfile,
@@ -156,6 +159,7 @@ impl<'a> Writer<'a> {
             to,
             permit,
             judged,
+            window_judged: judged,
             ticketed,
             window_left: segments,
             profile,
@@ -168,7 +172,7 @@ impl<'a> Writer<'a> {
 
     /// Stores one segment: all its shards are durable when this returns.
     async fn store(&mut self, sealed: &domicile_chunker::SealedSegment) -> Result<(), Error> {
-        if self.window_left == 0 || self.ticket_ends_soon() {
+        if self.window_left == 0 || self.ticket_ends_soon() || self.law_has_changed() {
             self.next_window().await?;
         }
         self.window_left -= 1;
@@ -204,14 +208,21 @@ impl<'a> Writer<'a> {
         self.gateway.clock.now().plus_millis(margin_millis) >= self.ticketed.intent().intent().expires
     }
 
-    /// Asks the law again and logs the next window: a long upload does not outlive a change of rules or places.
+    /// Whether a shard could go where it may not go any more, by what is known since the window began.
+    fn law_has_changed(&self) -> bool {
+        self.gateway.judging.law().epoch != self.window_judged
+    }
+
+    /// Asks the law again and logs the next window: no segment is sent by rules or places that are out of force.
     async fn next_window(&mut self) -> Result<(), Error> {
+        let judged = self.gateway.judging.law().epoch;
         let matter = matter(self.gateway, self.to);
         let permit = self.gateway.permit(self.to.caller, &matter).await?;
         let next = window(self.gateway, self.to, &matter, &permit, WINDOW_SEGMENTS).await?;
         let done = std::mem::replace(&mut self.ticketed, next);
         drop(done.finish(OutcomeStatus::Completed, self.plaintext_bytes(), 0));
         self.permit = permit;
+        self.window_judged = judged;
         self.window_left = WINDOW_SEGMENTS;
         Ok(())
     }

@@ -356,6 +356,8 @@ impl World {
         if outcome != "stored" {
             return Err(format!("all nodes are well, and a PUT is not taken: {outcome}"));
         }
+        // What was put was put under the law that healing put in force.
+        self.check(Law::Open).await?;
         // Companies of SG may keep nothing any more. What they hold moves, as long as there are others to take it.
         self.handles.publish(Law::NoStraits).await;
         for _ in 0..20 {
@@ -366,6 +368,7 @@ impl World {
             }
         }
         self.check_evacuated().await?;
+        self.check(Law::Open).await?;
         let keys: BTreeMap<String, ()> = self.books.keys().map(|key| (key.clone(), ())).collect();
         for key in keys.keys() {
             self.get(key).await?;

@@ -10,10 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_storage_node::admission::Verb;
-use domicile_types::{DataId, NodeId, ObjectKey, ShardCid, UnixMillis};
+use domicile_types::{DataId, NodeId, ObjectKey, OperationKind, ShardCid, UnixMillis};
 
 use super::law::Law;
 use super::world::World;
+
+/// What a law lets be done with a node of a company of SG, or of none.
+type Lets = fn(Law, bool) -> bool;
 
 /// A segment as rows name it.
 pub(super) struct Named {
@@ -44,15 +47,15 @@ impl World {
         Ok(named)
     }
 
-    /// Whether the node may be given shards under `law`, by what the observer knows that the gateway was told: now, or at a
+    /// Whether the node may be given shards under `law` as `lets` reads it, by what the observer knows that the gateway was told: now, or at a
     /// time of this step.
-    fn is_lawful(&self, node: &NodeId, law: Law, at: Option<UnixMillis>) -> bool {
+    fn is_lawful(&self, node: &NodeId, law: Law, lets: Lets, at: Option<UnixMillis>) -> bool {
         let nodes = self.handles.nodes.lock();
         nodes.get(node).is_some_and(|known| {
             let later = |since: UnixMillis| at.is_none_or(|at| at > since);
-            let of_another = known.sold.is_some_and(|sold| !later(sold)) && law.lets_store(!known.of_straits);
+            let of_another = known.sold.is_some_and(|sold| !later(sold)) && lets(law, !known.of_straits);
             let abroad = known.told_abroad.is_some_and(later);
-            known.joined && !abroad && (law.lets_store(known.of_straits) || of_another)
+            known.joined && !abroad && (lets(law, known.of_straits) || of_another)
         })
     }
 
@@ -65,7 +68,7 @@ impl World {
                 return Err(format!("I1: a node holds two shards of a segment of {key}"));
             }
             for (_, node) in &segment.shards {
-                if !self.is_lawful(node, law, None) {
+                if !self.is_lawful(node, law, Law::lets_store, None) {
                     let known = self.handles.nodes.lock().get(node).cloned();
                     return Err(format!("I1: {key} was acknowledged with a shard at {node} under {law:?}: {known:?}"));
                 }
@@ -83,11 +86,12 @@ impl World {
                     .shards
                     .iter()
                     .filter(|(cid, node)| self.handles.net.with(|net| net.serves(node, cid, &segment.data)));
-                let able = self.ids.iter().filter(|node| self.is_lawful(node, law, None)).count();
+                let able = self.ids.iter().filter(|node| self.is_lawful(node, law, Law::lets_keep, None)).count();
                 if intact.count() < segment.shards.len() || able < segment.shards.len() {
                     continue;
                 }
-                let misplaced = segment.shards.iter().find(|(_, node)| !self.is_lawful(node, law, None));
+                let misplaced =
+                    segment.shards.iter().find(|(_, node)| !self.is_lawful(node, law, Law::lets_keep, None));
                 if let Some((cid, node)) = misplaced {
                     return Err(format!(
                         "I1: {cid} of {key} still lies at {node} under {law:?}, and there is room elsewhere"
@@ -143,7 +147,8 @@ impl World {
                 }
                 (Verb::Put, _) => {
                     let after = self.handles.law.lock().law;
-                    if ![before, after].iter().any(|law| self.is_lawful(&deed.node, *law, Some(deed.at))) {
+                    let lets = if deed.operation == OperationKind::Repair { Law::lets_keep } else { Law::lets_store };
+                    if ![before, after].iter().any(|law| self.is_lawful(&deed.node, *law, lets, Some(deed.at))) {
                         return Err(format!("I1: {:?} put a shard at {} under {after:?}", deed.operation, deed.node));
                     }
                 }

@@ -17,13 +17,14 @@ pub(super) enum Law {
 impl Law {
     pub(super) const ALL: [Self; 3] = [Self::Open, Self::NoStraits, Self::Closed];
 
-    /// Whether a node in CN, of a company of SG or not, may be given shards.
+    /// Whether shards may lie with a node in CN, of a company of SG or not: ciphertext, which repair moves without opening it.
+    pub(super) fn lets_keep(self, of_straits: bool) -> bool {
+        self != Self::NoStraits || !of_straits
+    }
+
+    /// Whether a gateway may put what it is given there: it handles plaintext.
     pub(super) fn lets_store(self, of_straits: bool) -> bool {
-        match self {
-            Self::Open => true,
-            Self::NoStraits => !of_straits,
-            Self::Closed => false,
-        }
+        self != Self::Closed && self.lets_keep(of_straits)
     }
 
     /// Whether somebody in CN may read.
